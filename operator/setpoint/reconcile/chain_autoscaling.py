@@ -1,0 +1,173 @@
+"""ChainAutoscaling: the chainlets of one environment of a Baseten chain, written as one batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from setpoint.reconcile.base import Observation, Reconciler
+from setpoint.remotes.baseten import Answer, Baseten
+from setpoint.remotes.errors import PermanentError, RemoteError, TargetNotFound
+from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.chain_autoscaling import (
+    ChainAutoscaling,
+    ChainAutoscalingStatus,
+    Chainlet,
+    ChainSettings,
+    ResolvedChain,
+    Summary,
+)
+from setpoint.resources.common import Drift, StatusBase
+
+Chainlets: TypeAlias = Mapping[str, AutoscalingSettings]
+"""Settings by the name of the chainlet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTarget:
+    """An environment of a chain, by ids."""
+
+    chain_id: str
+    environment: str
+    by_name: bool = False
+    """The chain was looked up by its name, which may be someone else's by now."""
+
+
+class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
+    """Keeps the autoscaling of chainlets at what the specs say."""
+
+    def desired(self, resource: ChainAutoscaling) -> Chainlets:
+        """Return the settings the spec wants, by chainlet."""
+        return _by_name(resource.spec.chainlets)
+
+    def applied(self, status: StatusBase) -> Chainlets | None:
+        """Return the settings the status says were last written or found in place."""
+        if not isinstance(status, ChainAutoscalingStatus) or status.applied is None:
+            return None
+        return _by_name(status.applied.chainlets)
+
+    def covers(self, applied: Chainlets, desired: Chainlets) -> bool:
+        """Tell whether everything desired is among what was applied."""
+        return not self.differences(desired, applied)
+
+    def differences(self, desired: Chainlets, observed: Chainlets) -> list[Drift]:
+        """Return the managed fields that the remote reports otherwise, chainlet by chainlet."""
+        return [
+            entry
+            for name, settings in desired.items()
+            for entry in settings.differences(observed.get(name, AutoscalingSettings()), chainlet=name)
+        ]
+
+    def differing(self, desired: Chainlets, drift: list[Drift]) -> Chainlets:
+        """Return only those desired settings that the differences name."""
+        return {
+            name: settings.only(mine)
+            for name, settings in desired.items()
+            if (mine := [entry for entry in drift if entry.chainlet == name])
+        }
+
+    async def resolve(self, client: Baseten, resource: ChainAutoscaling) -> ChainTarget:
+        """Return the target by the remote API's ids.
+
+        Raises:
+            RemoteError: the chain's name is unknown or ambiguous, or the API could not tell.
+        """
+        target = resource.spec.target
+        if target.chain_id is not None:
+            return ChainTarget(target.chain_id, target.environment)
+        chain_id = await client.chain_id(target.chain_name or "")
+        return ChainTarget(chain_id, target.environment, by_name=True)
+
+    async def write(self, client: Baseten, target: ChainTarget, settings: Chainlets, *, urgent: bool) -> Answer:
+        """Write settings of several chainlets in one request."""
+        try:
+            return await client.update_chainlets(target.chain_id, target.environment, settings, urgent=urgent)
+        except TargetNotFound:
+            if target.by_name:
+                client.forget_names()
+            raise
+
+    async def read(
+        self, client: Baseten, target: ChainTarget, desired: Chainlets, *, not_before: float | None, urgent: bool
+    ) -> tuple[ChainTarget, Observation[Chainlets]]:
+        """Return the target and what the remote reports for the managed fields.
+
+        Raises:
+            RemoteError: the environment or one of the chainlets does not exist, or the API could not tell.
+        """
+        try:
+            environment = await client.chain_environment(
+                target.chain_id, target.environment, not_before=not_before, urgent=urgent
+            )
+        except TargetNotFound:
+            if target.by_name:
+                client.forget_names()
+            raise
+        missing = [name for name in desired if name not in environment.chainlets]
+        if missing:
+            known = ", ".join(sorted(environment.chainlets)[:10]) or "none"
+            raise TargetNotFound(
+                f"{self.title(target)} has no chainlet {', '.join(missing[:10])}; it has: {known}", status=None
+            )
+        observed = {
+            name: (environment.chainlets[name] or AutoscalingSettings()).restricted_to(settings)
+            for name, settings in desired.items()
+        }
+        return target, Observation(settings=observed, promotion=environment.promotion)
+
+    async def explain(
+        self, client: Baseten, target: ChainTarget, desired: Chainlets, error: RemoteError
+    ) -> RemoteError:
+        """Return a clearer error where the batch was refused because a chainlet or the environment is missing.
+
+        The API refuses such a batch with an error of its own wording, which does not name the chainlets there are.
+        """
+        if not isinstance(error, PermanentError):
+            return error
+        try:
+            await self.read(client, target, desired, not_before=None, urgent=True)
+        except TargetNotFound as clearer:
+            return clearer
+        except RemoteError:
+            return error
+        return error
+
+    def title(self, target: ChainTarget) -> str:
+        """Return chain and environment."""
+        return f"{target.chain_id}/{target.environment}"
+
+    def record(
+        self,
+        resource: ChainAutoscaling,
+        *,
+        target: ChainTarget,
+        applied: Chainlets | None,
+        observed: Chainlets | None,
+    ) -> dict[str, Any]:
+        """Return target, summary, applied and observed as the status keeps them; only those whose value is known."""
+        chainlets = resource.spec.chainlets
+        fields: dict[str, Any] = {
+            "target": ResolvedChain(
+                name=self.title(target), chain_id=target.chain_id, environment=target.environment
+            ),
+            "summary": Summary(
+                min_replica=",".join(_shown(chainlet.autoscaling.min_replica) for chainlet in chainlets),
+                max_replica=",".join(_shown(chainlet.autoscaling.max_replica) for chainlet in chainlets),
+            ),
+        }
+        if applied is not None:
+            fields["applied"] = _listed(applied)
+        if observed is not None:
+            fields["observed"] = _listed(observed)
+        return fields
+
+
+def _by_name(chainlets: list[Chainlet]) -> Chainlets:
+    return {chainlet.name: chainlet.autoscaling for chainlet in chainlets}
+
+
+def _listed(settings: Chainlets) -> ChainSettings:
+    return ChainSettings(chainlets=[Chainlet(name=name, autoscaling=value) for name, value in settings.items()])
+
+
+def _shown(value: int | None) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,249 @@
+"""What a situation means for the conditions: the table of reasons, in one place.
+
+Every function returns a `Verdict`; `apply` turns it into the list of conditions. `Ready` is always there; `Reconciling`,
+`Stalled`, `Drifted` and `Suspended` are there only while they are True, as kstatus wants it: a tool that waits for the
+resource takes Reconciling for "in progress" and Stalled for "failed", and neither can be left over from before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from setpoint.reconcile.ports import ConnectionNotAllowed, ConnectionProblem, EventType
+from setpoint.remotes.errors import (
+    AuthenticationFailed,
+    Forbidden,
+    InvalidSettings,
+    RateLimited,
+    RemoteUnreachable,
+    TargetNotFound,
+)
+from setpoint.resources.common import Condition, Drift, Response, StatusBase, clean_message, utc
+
+Status = Literal["True", "False", "Unknown"]
+
+
+class Type(StrEnum):
+    """Types of conditions, in the order they are listed."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    DRIFTED = "Drifted"
+    SUSPENDED = "Suspended"
+
+
+class Reason(StrEnum):
+    """Reasons, one word for programs each."""
+
+    SYNCED = "Synced"
+    APPLYING = "Applying"
+    QUEUED = "Queued"
+    PROMOTING = "Promoting"
+    NOT_CONVERGED = "NotConverged"
+    OBSERVED = "Observed"
+    DRIFT_DETECTED = "DriftDetected"
+    SCHEDULE_ACTIVE = "PlatformScheduleActive"
+    SUSPENDED = "Suspended"
+    INVALID_SETTINGS = "InvalidSettings"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    CONNECTION_NOT_FOUND = "ConnectionNotFound"
+    CONNECTION_NOT_ALLOWED = "ConnectionNotAllowed"
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    FORBIDDEN = "Forbidden"
+    RATE_LIMITED = "RateLimited"
+    REMOTE_ERROR = "RemoteError"
+    REMOTE_UNREACHABLE = "RemoteUnreachable"
+    INTERNAL_ERROR = "InternalError"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the conditions say: the Ready condition, and which of the others are True."""
+
+    ready: Status
+    reason: Reason
+    message: str
+    also: Type | None = None
+
+    @property
+    def event_type(self) -> EventType:
+        """Warning where somebody may have to act, else Normal."""
+        alarming = self.also is Type.STALLED or self.ready == "Unknown" or self.reason is Reason.DRIFT_DETECTED
+        return EventType.WARNING if alarming else EventType.NORMAL
+
+
+def synced(target: str) -> Verdict:
+    """Return: the remote was read and equals the spec."""
+    return Verdict("True", Reason.SYNCED, f"{target} has the settings of the spec")
+
+
+def applying(response: Response | None, drift: Sequence[Drift]) -> Verdict:
+    """Return: written, but the remote does not show it yet."""
+    return Verdict(
+        "False", Reason.APPLYING, f"{_answered(response)}; waiting until {_listed(drift)}", Type.RECONCILING
+    )
+
+
+def queued(response: Response | None) -> Verdict:
+    """Return: the API stored the settings and applies them later."""
+    return Verdict("False", Reason.QUEUED, f"{_answered(response)}; waiting for it to be applied", Type.RECONCILING)
+
+
+def promoting(promotion: str, drift: Sequence[Drift]) -> Verdict:
+    """Return: a promotion runs, and the settings are not in place yet."""
+    return Verdict(
+        "False", Reason.PROMOTING, f"a promotion is {promotion}; waiting until {_listed(drift)}", Type.RECONCILING
+    )
+
+
+def not_converged(response: Response | None, drift: Sequence[Drift]) -> Verdict:
+    """Return: written ten minutes ago or longer, and the remote still shows something else."""
+    return Verdict(
+        "False",
+        Reason.NOT_CONVERGED,
+        f"{_answered(response)}, but after 10 minutes {_differences(drift)}; tried again at every interval",
+        Type.STALLED,
+    )
+
+
+def observed(target: str) -> Verdict:
+    """Return: nothing is written in this mode, and nothing would have to be."""
+    return Verdict("True", Reason.OBSERVED, f"{target} has the settings of the spec; mode Observe writes nothing")
+
+
+def drift_detected(drift: Sequence[Drift]) -> Verdict:
+    """Return: there are differences that mode Observe leaves alone."""
+    return Verdict("False", Reason.DRIFT_DETECTED, f"{_differences(drift)}; mode Observe writes nothing", Type.DRIFTED)
+
+
+def schedule_active(schedule_id: str, drift: Sequence[Drift]) -> Verdict:
+    """Return: a schedule of the platform holds other values on purpose."""
+    return Verdict(
+        "False",
+        Reason.SCHEDULE_ACTIVE,
+        f"schedule {schedule_id} of the platform is active: {_differences(drift)}; not corrected until it ends",
+        Type.DRIFTED,
+    )
+
+
+def refused(error: Exception) -> Verdict | None:
+    """Return what an error means that does not pass by itself; None for one that does."""
+    match error:
+        case TargetNotFound():
+            reason = Reason.TARGET_NOT_FOUND
+        case InvalidSettings():
+            reason = Reason.INVALID_SETTINGS
+        case AuthenticationFailed():
+            reason = Reason.AUTHENTICATION_FAILED
+        case Forbidden():
+            reason = Reason.FORBIDDEN
+        case ConnectionNotAllowed():
+            reason = Reason.CONNECTION_NOT_ALLOWED
+        case _:
+            return None
+    return Verdict("False", reason, str(error), Type.STALLED)
+
+
+def connection_missing(error: ConnectionProblem, *, stalled: bool) -> Verdict:
+    """Return: connection, Secret or key is missing; not alarming at first, since GitOps applies things in any order."""
+    also = Type.STALLED if stalled else Type.RECONCILING
+    return Verdict("False", Reason.CONNECTION_NOT_FOUND, str(error), also)
+
+
+def failing(error: Exception) -> Verdict:
+    """Return: what the remote has is unknown, because it cannot be asked right now."""
+    match error:
+        case RateLimited():
+            reason = Reason.RATE_LIMITED
+        case RemoteUnreachable():
+            reason = Reason.REMOTE_UNREACHABLE
+        case _:
+            reason = Reason.REMOTE_ERROR
+    return Verdict("Unknown", reason, f"{error}; tried again by itself", Type.RECONCILING)
+
+
+def broken() -> Verdict:
+    """Return: the operator itself failed; the log has the details."""
+    return Verdict(
+        "Unknown",
+        Reason.INTERNAL_ERROR,
+        "the operator failed on this resource; its log says more; tried again by itself",
+        Type.RECONCILING,
+    )
+
+
+def unreadable(problem: str) -> Verdict:
+    """Return: the object does not fit this version of the operator, for example under an older CRD."""
+    return Verdict("False", Reason.INVALID_SETTINGS, f"the resource cannot be read: {problem}", Type.STALLED)
+
+
+def apply(
+    previous: Sequence[Condition], verdict: Verdict, generation: int, now: datetime, *, suspended: bool = False
+) -> list[Condition]:
+    """Return the conditions that say the verdict; the time of a condition moves only when its status changes."""
+    wanted: list[tuple[Type, Status, str, str]] = [
+        (Type.READY, verdict.ready, verdict.reason, verdict.message),
+    ]
+    if verdict.also is not None:
+        wanted.append((verdict.also, "True", verdict.reason, verdict.message))
+    if suspended:
+        wanted.append((Type.SUSPENDED, "True", Reason.SUSPENDED, "spec.suspend is true: nothing is read or written"))
+    before = {condition.type: condition for condition in previous}
+    return [
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=clean_message(message),
+            observed_generation=generation,
+            last_transition_time=(
+                known.last_transition_time
+                if (known := before.get(kind)) is not None and known.status == status
+                else utc(now)
+            ),
+        )
+        for kind, status, reason, message in wanted
+    ]
+
+
+def signature(status: StatusBase) -> tuple[str, ...]:
+    """Return what makes a transition worth an Event: the conditions and their reasons, not their words."""
+    return tuple(f"{condition.type}={condition.status}:{condition.reason}" for condition in status.conditions)
+
+
+def suspend(previous: Sequence[Condition], generation: int, now: datetime, *, still_true: bool) -> list[Condition]:
+    """Return the conditions of a suspended resource: Ready stays what it was if it still speaks of this spec."""
+    ready = next((condition for condition in previous if condition.type == Type.READY), None)
+    if ready is not None and ready.reason in set(Reason) and (still_true or ready.status != "True"):
+        verdict = Verdict(_status(ready.status), Reason(ready.reason), ready.message)
+    else:
+        verdict = Verdict("Unknown", Reason.SUSPENDED, "suspended before the remote was compared with this spec")
+    return apply(previous, verdict, generation, now, suspended=True)
+
+
+def _status(text: str) -> Status:
+    match text:
+        case "True" | "False":
+            return text
+        case _:
+            return "Unknown"
+
+
+def _answered(response: Response | None) -> str:
+    if response is None:
+        return "written"
+    return f"the API answered {response.status}{f' ({response.message})' if response.message else ''}"
+
+
+def _differences(drift: Sequence[Drift]) -> str:
+    shown = ", ".join(str(entry) for entry in drift[:8])
+    return f"{shown} and {len(drift) - 8} more" if len(drift) > 8 else shown
+
+
+def _listed(drift: Sequence[Drift]) -> str:
+    fields = [f"{entry.chainlet}.{entry.field}" if entry.chainlet else entry.field for entry in drift]
+    shown = ", ".join(fields[:8])
+    return f"{shown or 'the settings'} {'and more ' if len(fields) > 8 else ''}can be read back"

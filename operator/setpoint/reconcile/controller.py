@@ -1,0 +1,242 @@
+"""Who is reconciled when: watch events in, looks at resources out.
+
+The controller owns the queue, the workers and what is remembered of each resource; what a look does is the reconcilers'
+business (`base`). Events only say that something may have changed; what is done depends on the resource as it is when its
+turn comes. So events may come twice, late, or not at all, and nothing but speed is lost:
+
+- a new generation or a new `requestedAt` is looked at at once, ahead of everything that is merely due;
+- at start and after a re-list, resources that were in order are spread over their interval, the others are looked at soon;
+- every look ends with the time of the next one, so that each resource is swept at its interval for ever.
+
+Stopping hands out nothing more and lets the looks that are under way end.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from pydantic import ValidationError
+
+from setpoint.reconcile import conditions
+from setpoint.reconcile.base import Attempt, Outcome, Reconciler
+from setpoint.reconcile.conditions import Type
+from setpoint.reconcile.memory import Memory
+from setpoint.reconcile.ports import (
+    Clock,
+    ClusterUnavailable,
+    Event,
+    Key,
+    Reporter,
+    ResourceGone,
+    View,
+)
+from setpoint.reconcile.queue import Priority, ShutDown, WorkQueue
+from setpoint.resources.common import Managed
+
+log = logging.getLogger(__name__)
+
+LONGEST_SPREAD = 300.0
+"""Seconds over which resources that were in order are looked at again after a start, at most."""
+
+WAKE_SPREAD = 2.0
+"""Seconds over which resources are woken that waited for one connection."""
+
+
+class Superseded(Exception):
+    """The resource changed or vanished since this look began; the look must not write."""
+
+
+class Controller:
+    """Keeps looking at resources, several at once, each at its time."""
+
+    def __init__(
+        self,
+        *,
+        view: View,
+        reporter: Reporter,
+        reconcilers: Mapping[str, Reconciler[Any, Any, Any]],
+        clock: Clock,
+        random: Random,
+        workers: int,
+    ) -> None:
+        self._view = view
+        self._reporter = reporter
+        self._reconcilers = reconcilers
+        self._clock = clock
+        self._random = random
+        self._workers = workers
+        self._queue = WorkQueue(clock, random)
+        self._memory: dict[Key, Memory] = {}
+        self._under_way = 0
+
+    @property
+    def backlog(self) -> int:
+        """How many resources wait for a worker right now."""
+        return len(self._queue)
+
+    @property
+    def under_way(self) -> int:
+        """How many resources are being looked at right now."""
+        return self._under_way
+
+    def changed(self, key: Key) -> None:
+        """Tell that the resource has a new spec or asks for a look now."""
+        self._queue.add(key, Priority.URGENT)
+
+    def seen(self, key: Key) -> None:
+        """Tell that the resource is there, as known from a list: it is looked at soon, or in its turn if in order."""
+        if key in self._memory:
+            return
+        try:
+            resource = self._view.get(key)
+        except ValidationError:
+            resource = None
+        if resource is None or not _in_order(resource):
+            self._queue.add(key, Priority.ROUTINE)
+            return
+        spread = min(resource.spec.every.total_seconds(), LONGEST_SPREAD)
+        self._queue.add_after(key, self._random.uniform(0, spread))
+
+    def connection_changed(self, key: Key) -> None:
+        """Tell that the connection the resource refers to changed: it is looked at within moments."""
+        self._queue.add_after(key, self._random.uniform(0, WAKE_SPREAD))
+
+    def gone(self, key: Key) -> None:
+        """Tell that the resource was deleted: nothing is done for it any more."""
+        self._queue.discard(key)
+        self._memory.pop(key, None)
+
+    async def run(self) -> None:
+        """Work until `stop`; returns when the looks under way have ended."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._work(), name=f"reconcile-{number}")
+
+    def stop(self) -> None:
+        """Begin no more looks."""
+        self._queue.shut_down()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key, priority = await self._queue.get()
+            except ShutDown:
+                return
+            self._under_way += 1
+            try:
+                await self._look(key, priority)
+            except Exception:  # noqa: BLE001 - one resource's bug must not stop the others
+                log.exception("the operator failed on this resource", extra={"object": key._asdict()})
+                self._queue.add_rate_limited(key)
+            finally:
+                self._under_way -= 1
+                self._queue.done(key)
+
+    async def _look(self, key: Key, priority: Priority) -> None:
+        try:
+            resource = self._view.get(key)
+        except ValidationError as error:
+            await self._report_unreadable(key, error)
+            return
+        if resource is None:
+            self.gone(key)
+            return
+        if resource.metadata.deletion_timestamp is not None:
+            return
+        memory = self._remember(key, resource)
+        attempt = Attempt(
+            key=key,
+            urgent=priority is Priority.URGENT,
+            failures=self._queue.failures(key),
+            confirm=lambda: self._confirm(key, resource),
+        )
+        reconciler = self._reconcilers[key.kind]
+        try:
+            outcome = await reconciler.reconcile(resource, memory, attempt)
+        except Superseded:
+            return
+        except Exception:  # noqa: BLE001 - reported on the resource; the log has the traceback
+            log.exception("the operator failed on this resource", extra={"object": key._asdict()})
+            outcome = reconciler.failed(resource, memory, attempt)
+        await self._report(key, resource, outcome)
+
+    async def _confirm(self, key: Key, resource: Managed) -> None:
+        """Make sure that the spec about to be written is still the resource's.
+
+        Raises:
+            Superseded: it is not; whatever is to be done now has been queued.
+            ClusterUnavailable: the API server could not tell.
+        """
+        current = await self._view.confirm(key)
+        if current is None or current.metadata.uid != resource.metadata.uid:
+            self.gone(key)
+            if current is not None:
+                self.changed(key)
+            raise Superseded
+        if current.metadata.generation != resource.metadata.generation or current.metadata.deletion_timestamp:
+            self.changed(key)
+            raise Superseded
+
+    async def _report(self, key: Key, resource: Managed, outcome: Outcome) -> None:
+        for woken in outcome.wake:
+            self._queue.add_after(woken, self._random.uniform(0, WAKE_SPREAD))
+        if outcome.status is not None:
+            try:
+                await self._reporter.status(resource, outcome.status)
+            except ResourceGone:
+                self.gone(key)
+                return
+            except ClusterUnavailable as error:
+                log.warning("status not written: %s", error, extra={"object": key._asdict()})
+                self._queue.add_rate_limited(key)
+                return
+        self._tell(key, resource, outcome.events)
+        if outcome.backoff:
+            self._queue.add_rate_limited(key, at_least=outcome.due)
+            return
+        self._queue.forget(key)
+        self._queue.add_after(key, outcome.due, Priority.URGENT if outcome.urgent else Priority.ROUTINE)
+
+    async def _report_unreadable(self, key: Key, error: ValidationError) -> None:
+        """Say on the resource itself that it does not fit the model, which the CRD's rules otherwise prevent."""
+        first = error.errors(include_url=False, include_input=False)[0]
+        problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        bare = self._view.bare(key)
+        if bare is None:
+            self.gone(key)
+            return
+        verdict = conditions.unreadable(problem)
+        generation = bare.metadata.generation
+        status = bare.status.model_copy(
+            update={
+                "observed_generation": generation,
+                "conditions": conditions.apply(bare.status.conditions, verdict, generation, self._clock.now()),
+            }
+        )
+        event = Event(verdict.event_type, verdict.reason, verdict.message)
+        news = conditions.signature(status) != conditions.signature(bare.status)
+        await self._report(key, bare, Outcome(status=status, due=LONGEST_SPREAD, events=(event,) if news else ()))
+
+    def _remember(self, key: Key, resource: Managed) -> Memory:
+        memory = self._memory.get(key)
+        if memory is None or memory.uid != resource.metadata.uid:
+            memory = Memory.of(resource, self._clock.now(), self._clock.monotonic())
+            self._memory[key] = memory
+        return memory
+
+    def _tell(self, key: Key, resource: Managed, events: tuple[Event, ...]) -> None:
+        for event in events:
+            level = logging.WARNING if event.type == "Warning" else logging.INFO
+            log.log(level, "%s: %s", event.reason, event.message, extra={"object": key._asdict()})
+            self._reporter.event(resource, event)
+
+
+def _in_order(resource: Managed) -> bool:
+    status = resource.status
+    return (
+        status.observed_generation == resource.metadata.generation
+        and status.is_true(Type.READY)
+        and resource.requested_at in {None, status.last_handled_reconcile_at}
+    )

@@ -1,0 +1,157 @@
+"""DeploymentAutoscaling: one deployment or environment of a Baseten model."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from setpoint.reconcile.base import Observation, Reconciler
+from setpoint.remotes.baseten import Answer, Baseten
+from setpoint.remotes.errors import RemoteError, TargetNotFound
+from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.common import Drift, StatusBase
+from setpoint.resources.deployment_autoscaling import (
+    DeploymentAutoscaling,
+    DeploymentAutoscalingStatus,
+    ResolvedDeployment,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentTarget:
+    """A deployment (by `development`, `production` or its id) or an environment of a model, by ids."""
+
+    model_id: str
+    deployment: str | None
+    environment: str | None
+    deployment_id: str | None = None
+    """Id of the deployment, once it was read."""
+    by_name: bool = False
+    """The model was looked up by its name, which may be someone else's by now."""
+
+
+class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings, DeploymentTarget]):
+    """Keeps the autoscaling of deployments and environments at what the specs say."""
+
+    def desired(self, resource: DeploymentAutoscaling) -> AutoscalingSettings:
+        """Return the settings the spec wants."""
+        return resource.spec.autoscaling
+
+    def applied(self, status: StatusBase) -> AutoscalingSettings | None:
+        """Return the settings the status says were last written or found in place."""
+        return status.applied if isinstance(status, DeploymentAutoscalingStatus) else None
+
+    def covers(self, applied: AutoscalingSettings, desired: AutoscalingSettings) -> bool:
+        """Tell whether everything desired is among what was applied."""
+        return not desired.differences(applied)
+
+    def differences(self, desired: AutoscalingSettings, observed: AutoscalingSettings) -> list[Drift]:
+        """Return the managed fields that the remote reports otherwise."""
+        return desired.differences(observed)
+
+    def differing(self, desired: AutoscalingSettings, drift: list[Drift]) -> AutoscalingSettings:
+        """Return only those desired settings that the differences name."""
+        return desired.only(drift)
+
+    async def resolve(self, client: Baseten, resource: DeploymentAutoscaling) -> DeploymentTarget:
+        """Return the target by the remote API's ids.
+
+        Raises:
+            RemoteError: the model's name is unknown or ambiguous, or the API could not tell.
+        """
+        target = resource.spec.target
+        if target.model_id is not None:
+            return DeploymentTarget(target.model_id, target.deployment, target.environment)
+        model_id = await client.model_id(target.model_name or "")
+        return DeploymentTarget(model_id, target.deployment, target.environment, by_name=True)
+
+    async def write(
+        self, client: Baseten, target: DeploymentTarget, settings: AutoscalingSettings, *, urgent: bool
+    ) -> Answer:
+        """Write settings of the deployment or environment."""
+        try:
+            if target.environment is not None:
+                return await client.update_environment(target.model_id, target.environment, settings, urgent=urgent)
+            return await client.update_deployment(target.model_id, target.deployment or "", settings, urgent=urgent)
+        except TargetNotFound:
+            if target.by_name:
+                client.forget_names()
+            raise
+
+    async def read(
+        self,
+        client: Baseten,
+        target: DeploymentTarget,
+        desired: AutoscalingSettings,
+        *,
+        not_before: float | None,
+        urgent: bool,
+    ) -> tuple[DeploymentTarget, Observation[AutoscalingSettings]]:
+        """Return the target with its deployment's id, and what the remote reports for the managed fields."""
+        try:
+            if target.environment is not None:
+                environment = await client.environment(
+                    target.model_id, target.environment, not_before=not_before, urgent=urgent
+                )
+                return target, Observation(
+                    settings=_managed(environment.settings, desired),
+                    promotion=environment.promotion,
+                    schedule_id=environment.schedule_id,
+                )
+            deployment = await client.deployment(
+                target.model_id, target.deployment or "", not_before=not_before, urgent=urgent
+            )
+        except TargetNotFound:
+            if target.by_name:
+                client.forget_names()
+            raise
+        return replace(target, deployment_id=deployment.id), Observation(
+            settings=_managed(deployment.settings, desired), busy=not deployment.settled
+        )
+
+    async def explain(
+        self, client: Baseten, target: DeploymentTarget, desired: AutoscalingSettings, error: RemoteError
+    ) -> RemoteError:
+        """Return a clearer error where a write found nothing: the shared list tells what there is instead."""
+        if not isinstance(error, TargetNotFound):
+            return error
+        try:
+            await self.read(client, target, desired, not_before=None, urgent=True)
+        except TargetNotFound as clearer:
+            return clearer
+        except RemoteError:
+            return error
+        return error
+
+    def title(self, target: DeploymentTarget) -> str:
+        """Return model and deployment or environment."""
+        return f"{target.model_id}/{target.environment or target.deployment}"
+
+    def record(
+        self,
+        resource: DeploymentAutoscaling,
+        *,
+        target: DeploymentTarget,
+        applied: AutoscalingSettings | None,
+        observed: AutoscalingSettings | None,
+    ) -> dict[str, Any]:
+        """Return target, applied and observed as the status keeps them; only those whose value is known."""
+        known = resource.status.target
+        named = {"development", "production"}
+        by_id = target.deployment if target.deployment not in named else None
+        fields: dict[str, Any] = {
+            "target": ResolvedDeployment(
+                name=self.title(target),
+                model_id=target.model_id,
+                deployment_id=target.deployment_id or by_id or (known.deployment_id if known else None),
+                environment=target.environment,
+            )
+        }
+        if applied is not None:
+            fields["applied"] = applied
+        if observed is not None:
+            fields["observed"] = observed
+        return fields
+
+
+def _managed(settings: AutoscalingSettings | None, desired: AutoscalingSettings) -> AutoscalingSettings:
+    """Return the managed part of what was read; a deployment that never ran reports no settings at all."""
+    return (settings or AutoscalingSettings()).restricted_to(desired)

@@ -1,0 +1,55 @@
+"""One gate per connection: a refused credential is tried by one request, not by every resource.
+
+Open, it lets everybody through. A 401 closes it; then everybody gets the refusal without a request, but for one probe after
+each pause (5 s, doubled up to a minute). The first answer that is not a refusal opens it, and all who waited are woken.
+"""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from setpoint.remotes.errors import CredentialError
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 60.0
+
+
+class Gate(Generic[K]):
+    """Tells who may call a remote API whose credential may have been refused; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._refusal: CredentialError | None = None
+        self._failures = 0
+        self._probe_due = 0.0
+        self._waiting: set[K] = set()
+
+    def enter(self, key: K, now: float) -> None:
+        """Let the caller through, or not.
+
+        Raises:
+            CredentialError: the gate is closed and this is not the probe; the caller is remembered and woken later.
+        """
+        if self._refusal is None:
+            return
+        if now >= self._probe_due:
+            self._probe_due = now + LONGEST_PAUSE
+            return
+        self._waiting.add(key)
+        raise self._refusal
+
+    def close(self, key: K, refusal: CredentialError, now: float) -> float:
+        """Remember that the credential was refused; return after how many seconds the next probe is due."""
+        self._refusal = refusal
+        self._waiting.add(key)
+        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+        self._failures += 1
+        self._probe_due = now + pause
+        return pause
+
+    def open(self) -> set[K]:
+        """Let everybody through again; return those who were turned away."""
+        woken, self._waiting = self._waiting, set()
+        self._refusal = None
+        self._failures = 0
+        return woken

@@ -1,0 +1,68 @@
+"""What the process remembers of a resource between two reconciles, and how it is told from the status after a restart.
+
+Everything here can be lost at any moment. What must not be lost is in the status; the rest costs one more read.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from setpoint.reconcile.conditions import Reason, Type
+from setpoint.resources.common import Drift, Managed, Response, StatusBase
+
+_WAITING = {Reason.APPLYING, Reason.QUEUED, Reason.PROMOTING, Reason.NOT_CONVERGED}
+
+
+@dataclass(slots=True)
+class Pending:
+    """A write that was answered and not read back yet; times are monotonic seconds."""
+
+    response: Response
+    answered: float
+    """When the answer came; only a read that started later can verify it."""
+    since: float
+    """When the first write of this unbroken wait was answered."""
+    polls: int = 0
+    corrected: list[Drift] = field(default_factory=list)
+    """Differences the write was meant to correct; empty for a change of the spec."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of one resource, by uid, so that a successor of the same name starts afresh."""
+
+    uid: str
+    status: StatusBase
+    """Newest status this process worked out. It may be ahead of the API server's, never behind."""
+    pending: Pending | None = None
+    drifted: bool = False
+    """A difference was seen and is not known to be gone: Ready may no longer be left True on a failure."""
+
+    @classmethod
+    def of(cls, resource: Managed, now: datetime, monotonic: float) -> "Memory":
+        """Return what the status of a resource tells that this process has not worked on yet."""
+        status = resource.status
+        return cls(uid=resource.metadata.uid, status=status, pending=_pending(status, now, monotonic))
+
+    def verified(self, resource: Managed) -> bool:
+        """Tell whether the remote was last seen equal to this very generation of the spec."""
+        return (
+            self.status.is_true(Type.READY)
+            and self.status.observed_generation == resource.metadata.generation
+            and self.pending is None
+            and not self.drifted
+        )
+
+
+def _pending(status: StatusBase, now: datetime, monotonic: float) -> Pending | None:
+    ready = status.condition(Type.READY)
+    if status.response is None or ready is None or ready.reason not in _WAITING:
+        return None
+
+    def ago(moment: datetime) -> float:
+        return monotonic - max((now - moment).total_seconds(), 0.0)
+
+    return Pending(
+        response=status.response,
+        answered=ago(status.response.time),
+        since=ago(min(ready.last_transition_time, status.response.time)),
+    )

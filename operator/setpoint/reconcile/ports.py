@@ -1,0 +1,153 @@
+"""What the controller is given: the seams between decisions and the world.
+
+`cluster/` implements them on a Kubernetes API server; tests and simulations bring their own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from setpoint.reconcile.gate import Gate
+from setpoint.remotes.baseten import Baseten
+from setpoint.resources.common import Managed, StatusBase
+
+
+class Key(NamedTuple):
+    """Which resource, as the API server names it."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Keep the call from happening."""
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Return the time of day, in UTC: for what people read and what must outlive the process."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump: for how long something takes."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back after `delay` seconds."""
+
+
+class LoopClock:
+    """The clock of the running asyncio loop and of the machine."""
+
+    def now(self) -> datetime:
+        """Return the machine's time of day in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return the loop's time in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back after `delay` seconds of the loop's time."""
+        return asyncio.get_running_loop().call_later(delay, callback)
+
+
+class View(Protocol):
+    """What is known of the resources without asking."""
+
+    def get(self, key: Key) -> Managed | None:
+        """Return the newest known version of the resource, or None where there is none.
+
+        Raises:
+            pydantic.ValidationError: there is one, but it does not fit the model.
+        """
+
+    async def confirm(self, key: Key) -> Managed | None:
+        """Return the resource as the API server has it now, so that what vanished unseen is never enforced.
+
+        Raises:
+            ClusterUnavailable: the API server could not tell.
+        """
+
+
+class EventType(StrEnum):
+    """The two types of Kubernetes Events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a resource, for `kubectl describe`."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+class Reporter(Protocol):
+    """Where results go."""
+
+    async def status(self, resource: Managed, status: StatusBase) -> None:
+        """Make the resource's status this one; nothing is sent where it is already.
+
+        Raises:
+            ResourceGone: the resource is not there any more, or another one has its name.
+            ClusterUnavailable: the API server did not take it; to be tried again.
+        """
+
+    def event(self, resource: Managed, event: Event) -> None:
+        """Tell what happened; delivered in the background and dropped rather than waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """An open connection: the client, and the gate that closes when its credential is refused."""
+
+    name: str
+    client: Baseten
+    gate: "Gate[Key]"
+
+
+class Connections(Protocol):
+    """Finds the connection of a resource and keeps it open."""
+
+    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle:
+        """Return the open connection the resource refers to; `fresh` reads its Secret again.
+
+        Raises:
+            ConnectionNotFound: there is no such connection, Secret or key.
+            ConnectionNotAllowed: there is, but not for this namespace, this host or this kind of remote.
+            ClusterUnavailable: the API server could not tell.
+        """
+
+
+class ConnectionProblem(Exception):
+    """The connection of a resource cannot be used."""
+
+
+class ConnectionNotFound(ConnectionProblem):
+    """The connection, its Secret or the key in it is missing."""
+
+
+class ConnectionNotAllowed(ConnectionProblem):
+    """The connection does not serve this namespace, host or remote."""
+
+
+class ClusterUnavailable(Exception):
+    """The Kubernetes API server did not answer, or not now."""
+
+
+class ResourceGone(Exception):
+    """The resource was deleted, or replaced by another one of the same name."""

@@ -1,0 +1,175 @@
+"""The work queue: which resource is looked at next.
+
+It has the words and guarantees of client-go's workqueue, which everybody in this field knows, on asyncio:
+
+- a key that is added twice is handed out once (`dirty`), and never to two workers at once (`processing`): what is added
+  while it is worked on is handed out again afterwards, so no change is lost and none is done twice in parallel;
+- `add_after` puts a key in later. One delayed entry is kept per key, the earliest; handing a key out drops it, since whoever
+  works on it says anew when it is due next;
+- `add_rate_limited` puts it in after a pause that doubles with every failure and carries jitter, until `forget`;
+- urgent keys (a person or a pipeline waits for them) go before routine ones (drift sweeps, re-lists).
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+from random import Random
+
+from setpoint.reconcile.ports import Clock, Key, Timer
+
+FIRST_BACKOFF = 1.0
+LONGEST_BACKOFF = 60.0
+
+
+class Priority(IntEnum):
+    """Who goes first."""
+
+    URGENT = 0
+    ROUTINE = 1
+
+
+class ShutDown(Exception):
+    """The queue is closed and hands out nothing more."""
+
+
+@dataclass(slots=True)
+class _Delayed:
+    due: float
+    priority: Priority
+    timer: Timer
+
+
+class WorkQueue:
+    """A deduplicating, delaying, rate-limiting queue with two priorities; times in seconds."""
+
+    def __init__(self, clock: Clock, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+        self._ready: dict[Priority, deque[Key]] = {priority: deque() for priority in Priority}
+        self._dirty: dict[Key, Priority] = {}
+        self._processing: set[Key] = set()
+        self._delayed: dict[Key, _Delayed] = {}
+        self._failures: dict[Key, int] = {}
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._dirty)
+
+    def add(self, key: Key, priority: Priority = Priority.URGENT) -> None:
+        """Hand the key out as soon as a worker is free; an urgent call promotes a routine one that waits."""
+        if self._closed:
+            return
+        waiting = self._dirty.get(key)
+        if waiting is not None and waiting <= priority:
+            return
+        self._dirty[key] = priority
+        if key not in self._processing:
+            self._ready[priority].append(key)
+            self._wake()
+
+    def add_after(self, key: Key, delay: float, priority: Priority = Priority.ROUTINE) -> None:
+        """Add the key after `delay` seconds, unless it is due earlier anyway."""
+        if self._closed:
+            return
+        due = self._clock.monotonic() + delay
+        known = self._delayed.get(key)
+        if known is not None:
+            if known.due <= due:
+                return
+            known.timer.cancel()
+        timer = self._clock.call_later(delay, lambda: self._ripen(key))
+        self._delayed[key] = _Delayed(due, priority, timer)
+
+    def add_rate_limited(self, key: Key, *, at_least: float = 0.0, priority: Priority = Priority.ROUTINE) -> float:
+        """Add the key after its backoff, at least `at_least` seconds; return the pause.
+
+        Jitter makes every pause 50 to 100 % of its nominal length on top of `at_least`, so that what failed together is
+        not tried again together.
+        """
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        nominal = min(FIRST_BACKOFF * 2 ** min(failures, 16), LONGEST_BACKOFF)
+        jittered = nominal * self._random.uniform(0.5, 1.0)
+        delay = at_least + jittered if at_least else jittered
+        self.add_after(key, delay, priority)
+        return delay
+
+    def failures(self, key: Key) -> int:
+        """Return how often the key was rate limited since it was forgotten last."""
+        return self._failures.get(key, 0)
+
+    def forget(self, key: Key) -> None:
+        """Forget the key's failures: it works again."""
+        self._failures.pop(key, None)
+
+    def discard(self, key: Key) -> None:
+        """Forget everything about the key: its resource is gone."""
+        self.forget(key)
+        self._dirty.pop(key, None)
+        delayed = self._delayed.pop(key, None)
+        if delayed is not None:
+            delayed.timer.cancel()
+
+    async def get(self) -> tuple[Key, Priority]:
+        """Return the next key and its priority; `done` must follow.
+
+        Raises:
+            ShutDown: the queue was closed.
+        """
+        while True:
+            if self._closed:
+                raise ShutDown
+            for priority in Priority:
+                ready = self._ready[priority]
+                while ready:
+                    key = ready.popleft()
+                    # Entries are left behind where a key was promoted or discarded; the dirty set is the truth.
+                    if self._dirty.get(key) == priority and key not in self._processing:
+                        return self._hand_out(key, priority)
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter.done() and not waiter.cancelled():
+                    self._wake()
+                raise
+
+    def done(self, key: Key) -> None:
+        """Tell that work on the key ended; what was added meanwhile is handed out again."""
+        self._processing.discard(key)
+        priority = self._dirty.get(key)
+        if priority is not None:
+            self._ready[priority].append(key)
+            self._wake()
+
+    def shut_down(self) -> None:
+        """Hand out nothing more and let every waiting worker end."""
+        self._closed = True
+        for delayed in self._delayed.values():
+            delayed.timer.cancel()
+        self._delayed.clear()
+        while self._waiters:
+            self._wake()
+
+    def _hand_out(self, key: Key, priority: Priority) -> tuple[Key, Priority]:
+        del self._dirty[key]
+        self._processing.add(key)
+        delayed = self._delayed.pop(key, None)
+        if delayed is not None:
+            delayed.timer.cancel()
+        return key, priority
+
+    def _ripen(self, key: Key) -> None:
+        delayed = self._delayed.pop(key, None)
+        if delayed is not None:
+            self.add(key, delayed.priority)
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return

@@ -1,0 +1,240 @@
+"""Client of Baseten's management API: autoscaling settings of deployments, environments and chainlets.
+
+Paths, bodies and status words are those of the Baseten management API reference. It documents no read of the settings
+alone, so they are taken from the things that have them, and from lists where one request serves many resources: all
+deployments of a model, all environments of a model, all chainlets of a chain's environment.
+
+A write is accepted, not applied: a read right after it may still show the old values. Whoever verifies a write passes
+the time its answer came as `not_before`.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import httpx
+
+from setpoint.remotes.credential import Credential
+from setpoint.remotes.errors import TargetNotFound
+from setpoint.remotes.http import HttpApi
+from setpoint.remotes.limits import Limits
+from setpoint.remotes.names import Ids, Names
+from setpoint.remotes.shapes import Answer, ChainEnvironment, Deployment, Environment, Item, items
+from setpoint.remotes.shared import SharedReads
+from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.common import clean_message
+
+__all__ = ["Answer", "Baseten", "ChainEnvironment", "Deployment", "Environment"]
+
+_MODELS = "/v1/models"
+_CHAINS = "/v1/chains"
+_DEPLOYMENTS = "/v1/models/{model_id}/deployments"
+_ENVIRONMENTS = "/v1/models/{model_id}/environments"
+_CHAIN_ENVIRONMENT = "/v1/chains/{chain_id}/environments/{env_name}"
+
+_NAMED_DEPLOYMENTS = frozenset({"development", "production"})
+_SHOWN = 10
+"""Things named in the message that one is missing."""
+
+
+class Baseten:
+    """Writes and reads autoscaling settings on one connection.
+
+    Every method may raise any `RemoteError`. `urgent` requests go ahead of others at the limiter.
+    """
+
+    def __init__(self, http: HttpApi, reads: SharedReads) -> None:
+        self._http = http
+        self._reads = reads
+        self._models = Names("model", partial(self._ids, _MODELS, "models"))
+        self._chains = Names("chain", partial(self._ids, _CHAINS, "chains"))
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        url: str,
+        auth_scheme: str,
+        key: str,
+        requests_per_second: int,
+        timeout: float,
+        limits: Limits,
+        ca_pem: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> "Baseten":
+        """Return a client; nothing is sent yet.
+
+        `auth_scheme` is Bearer or Api-Key, `timeout` the seconds a request may take, `ca_pem` replaces the public
+        certificate authorities, and `transport` stands in for the network.
+
+        Raises:
+            AuthenticationFailed: the key cannot be sent in a header.
+            ValueError: the URL cannot be used, or the bundle holds no certificate.
+        """
+        http = HttpApi(
+            "Baseten",
+            url,
+            Credential(auth_scheme, key),
+            requests_per_second=requests_per_second,
+            timeout=timeout,
+            limits=limits,
+            ca_pem=ca_pem,
+            transport=transport,
+        )
+        return cls(http, SharedReads())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._http!r}>"
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def update_deployment(
+        self, model_id: str, deployment: str, settings: AutoscalingSettings, *, urgent: bool
+    ) -> Answer:
+        """Write settings of a deployment: `development`, `production` or an id."""
+        params = {"model_id": model_id}
+        path = f"{_DEPLOYMENTS}/{{deployment_id}}/autoscaling_settings"
+        if deployment in _NAMED_DEPLOYMENTS:
+            path = f"{_DEPLOYMENTS}/{deployment}/autoscaling_settings"
+        else:
+            params["deployment_id"] = deployment
+        return await self._write(path, params, settings.to_wire(), urgent=urgent)
+
+    async def update_environment(
+        self, model_id: str, environment: str, settings: AutoscalingSettings, *, urgent: bool
+    ) -> Answer:
+        """Write settings of an environment of a model; they outlast promotions."""
+        params = {"model_id": model_id, "env_name": environment}
+        body = {"autoscaling_settings": settings.to_wire()}
+        return await self._write(f"{_ENVIRONMENTS}/{{env_name}}", params, body, urgent=urgent)
+
+    async def update_chainlets(
+        self, chain_id: str, environment: str, settings: Mapping[str, AutoscalingSettings], *, urgent: bool
+    ) -> Answer:
+        """Write settings of chainlets in an environment of a chain, all in one request and in the given order."""
+        params = {"chain_id": chain_id, "env_name": environment}
+        updates = [
+            {"chainlet_name": name, "autoscaling_settings": chainlet.to_wire()} for name, chainlet in settings.items()
+        ]
+        path = f"{_CHAIN_ENVIRONMENT}/chainlet_settings/autoscaling_settings"
+        return await self._write(path, params, {"updates": updates}, urgent=urgent)
+
+    async def deployment(
+        self, model_id: str, deployment: str, *, not_before: float | None = None, urgent: bool = False
+    ) -> Deployment:
+        """Return a deployment: `development`, `production` or an id.
+
+        Raises:
+            TargetNotFound: the model has no such deployment; the message names those there are.
+        """
+        deployments = await self._of_model(_DEPLOYMENTS, "deployments", "id", model_id, not_before, urgent=urgent)
+        for item in deployments:
+            if item.get(f"is_{deployment}") is True if deployment in _NAMED_DEPLOYMENTS else item["id"] == deployment:
+                return Deployment.from_wire(item)
+        there = _named(f"{item['id']} ({item.get('name')})" for item in deployments)
+        raise TargetNotFound(f"model {model_id} has no deployment {deployment}; it has {there}")
+
+    async def environment(
+        self, model_id: str, environment: str, *, not_before: float | None = None, urgent: bool = False
+    ) -> Environment:
+        """Return an environment of a model.
+
+        Raises:
+            TargetNotFound: the model has no such environment; the message names those there are.
+        """
+        environments = await self._of_model(_ENVIRONMENTS, "environments", "name", model_id, not_before, urgent=urgent)
+        for item in environments:
+            if item["name"] == environment:
+                return Environment.from_wire(item)
+        there = _named(str(item["name"]) for item in environments)
+        raise TargetNotFound(f"model {model_id} has no environment {environment}; it has {there}")
+
+    async def chain_environment(
+        self, chain_id: str, environment: str, *, not_before: float | None = None, urgent: bool = False
+    ) -> ChainEnvironment:
+        """Return an environment of a chain with all of its chainlets.
+
+        Raises:
+            TargetNotFound: there is no such chain or environment.
+        """
+
+        async def read() -> ChainEnvironment:
+            params = {"chain_id": chain_id, "env_name": environment}
+            body = await self._http.request("GET", _CHAIN_ENVIRONMENT, params, urgent=urgent)
+            return ChainEnvironment.from_wire(body, environment)
+
+        try:
+            return await self._reads.get(
+                (_CHAIN_ENVIRONMENT, chain_id, environment), read, not_before=not_before, urgent=urgent
+            )
+        except TargetNotFound as error:
+            if error.status is None:
+                raise
+            raise TargetNotFound(
+                f"chain {chain_id} or its environment {environment} does not exist (or this key cannot see it)",
+                status=error.status,
+                api_message=error.api_message,
+            ) from None
+
+    async def model_id(self, name: str) -> str:
+        """Return the id of the model with that name.
+
+        Raises:
+            TargetNotFound: there is none, or (AmbiguousName) there are several.
+        """
+        return await self._models.id(name)
+
+    async def chain_id(self, name: str) -> str:
+        """Return the id of the chain with that name.
+
+        Raises:
+            TargetNotFound: there is none, or (AmbiguousName) there are several.
+        """
+        return await self._chains.id(name)
+
+    def forget_names(self) -> None:
+        """Look names up anew from now on, because one has led to an id that does not exist any more."""
+        self._models.forget()
+        self._chains.forget()
+
+    async def _write(self, template: str, params: Mapping[str, str], body: Any, *, urgent: bool) -> Answer:
+        answer = Answer.from_wire(await self._http.request("PATCH", template, params, body, urgent=urgent))
+        return Answer(*(clean_message(self._http.redact(text)) for text in (answer.status, answer.message)))
+
+    async def _of_model(
+        self, template: str, field: str, key: str, model_id: str, not_before: float | None, *, urgent: bool
+    ) -> list[Item]:
+        async def read() -> list[Item]:
+            body = await self._http.request("GET", template, {"model_id": model_id}, urgent=urgent)
+            return items(body, field, key=key)
+
+        try:
+            return await self._reads.get((template, model_id), read, not_before=not_before, urgent=urgent)
+        except TargetNotFound as error:
+            if error.status is None:
+                raise
+            raise TargetNotFound(
+                f"model {model_id} does not exist (or this key cannot see it)",
+                status=error.status,
+                api_message=error.api_message,
+            ) from None
+
+    async def _ids(self, template: str, field: str, not_before: float) -> Ids:
+        async def read() -> Ids:
+            ids: dict[str, tuple[str, ...]] = {}
+            body = await self._http.request("GET", template, {}, urgent=True)
+            for item in items(body, field, key="id"):
+                if isinstance(name := item.get("name"), str):
+                    ids[name] = (*ids.get(name, ()), item["id"])
+            return ids
+
+        return await self._reads.get(template, read, not_before=not_before, urgent=True)
+
+
+def _named(things: Iterable[str]) -> str:
+    """Return the first few things for a message, in a steady order, and how many more there are."""
+    names = sorted(things)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}" if names else "none"

@@ -1,0 +1,153 @@
+"""Autoscaling settings of Baseten, shared by deployments, environments and chainlets.
+
+One model serves both sides: camelCase for Kubernetes, snake_case on the wire. Units, defaults and ranges are those of
+Baseten's autoscaling documentation; the management API itself checks more (for example caps of an organisation).
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from setpoint.resources.common import Drift, Model, rule, rules
+
+FIELDS = (
+    "min_replica",
+    "max_replica",
+    "autoscaling_window",
+    "scale_down_delay",
+    "concurrency_target",
+    "target_utilization_percentage",
+    "target_in_flight_tokens",
+    "max_scale_down_rate",
+)
+"""The settings, by the names the remote API uses, in the order of its documentation."""
+
+_ALIASES = (
+    "minReplica",
+    "maxReplica",
+    "autoscalingWindow",
+    "scaleDownDelay",
+    "concurrencyTarget",
+    "targetUtilizationPercentage",
+    "targetInFlightTokens",
+    "maxScaleDownRate",
+)
+
+
+class AutoscalingSettings(Model):
+    """Autoscaling settings; a field left out or null is not managed."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                " || ".join(f"has(self.{alias})" for alias in _ALIASES),
+                f"at least one setting must be given: {', '.join(_ALIASES)}",
+            ),
+            rule(
+                "!has(self.minReplica) || !has(self.maxReplica) || self.minReplica <= self.maxReplica",
+                "minReplica must not be greater than maxReplica",
+            ),
+        )
+    )
+
+    min_replica: Annotated[
+        int | None,
+        Field(ge=0, description="Replicas kept at least, from 0 to maxReplica. 0 scales to zero. Platform default: 0."),
+    ] = None
+    max_replica: Annotated[
+        int | None,
+        Field(ge=1, description="Replicas started at most, 1 or more. The organisation may cap it. Platform default: 1."),
+    ] = None
+    autoscaling_window: Annotated[
+        int | None,
+        Field(
+            ge=10,
+            le=3600,
+            description="Seconds of traffic considered for a decision, 10 to 3600. Platform default: 60.",
+        ),
+    ] = None
+    scale_down_delay: Annotated[
+        int | None,
+        Field(ge=0, le=3600, description="Seconds waited before scaling down, 0 to 3600. Platform default: 900."),
+    ] = None
+    concurrency_target: Annotated[
+        int | None,
+        Field(ge=1, description="Requests per replica before scaling up, 1 or more. Platform default: 1."),
+    ] = None
+    target_utilization_percentage: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100,
+            description="Percent of concurrencyTarget at which scaling starts, 1 to 100. Platform default: 70.",
+        ),
+    ] = None
+    target_in_flight_tokens: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Tokens in flight per replica aimed at, 1 or more. Early access; cannot be cleared once set. "
+            "Platform default: none.",
+        ),
+    ] = None
+    max_scale_down_rate: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=50,
+            description="Percent of replicas removed at most per scaleDownDelay, 1 to 50. Cannot be cleared once set. "
+            "Platform default: 50.",
+        ),
+    ] = None
+
+    @classmethod
+    def from_wire(cls, raw: Mapping[str, Any]) -> "AutoscalingSettings":
+        """Return what the remote API reports, however odd: fields that are absent or no whole number become None.
+
+        Ranges are not applied, because what is out of range there has to be shown and corrected, not refused.
+        (`max_scale_down_rate` was a fraction between 1 and 2 until June 2026 and may still be read as one.)
+        """
+        known = {name: raw.get(name) for name in FIELDS}
+        return cls.model_construct(**{name: _whole(value) for name, value in known.items()})
+
+    def to_wire(self) -> dict[str, int]:
+        """Return the managed fields as the remote API wants them."""
+        return {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+
+    def differences(self, observed: "AutoscalingSettings", chainlet: str | None = None) -> list[Drift]:
+        """Return the managed fields whose observed value is another one, in the order of the documentation."""
+        return [
+            Drift(chainlet=chainlet, field=alias, desired=desired, observed=getattr(observed, name))
+            for name, alias in zip(FIELDS, _ALIASES, strict=True)
+            if (desired := getattr(self, name)) is not None and desired != getattr(observed, name)
+        ]
+
+    def restricted_to(self, managed: "AutoscalingSettings") -> "AutoscalingSettings":
+        """Return only the fields that `managed` manages."""
+        kept = managed.to_wire()
+        return AutoscalingSettings.model_construct(
+            **{name: getattr(self, name) if name in kept else None for name in FIELDS}
+        )
+
+    def only(self, drift: list[Drift]) -> "AutoscalingSettings":
+        """Return only the fields that the differences name."""
+        fields = {entry.field for entry in drift}
+        return AutoscalingSettings.model_construct(
+            **{
+                name: getattr(self, name) if alias in fields else None
+                for name, alias in zip(FIELDS, _ALIASES, strict=True)
+            }
+        )
+
+
+def _whole(value: object) -> int | None:
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return None

@@ -1,0 +1,319 @@
+"""Pieces that every kind shares: naming, metadata, conditions, the common part of spec and status."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP = "setpoint.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+REQUESTED_AT = f"reconcile.{GROUP}/requestedAt"
+"""Annotation that asks for a reconcile now; any new value counts (the convention of Flux and Crossplane)."""
+
+MESSAGE_LIMIT = 1024
+"""Characters of a message that reach status, Events and logs."""
+
+_DURATION_PART = re.compile(r"([0-9]+)([hms])")
+_UNIT = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+
+
+class Model(BaseModel):
+    """Base of everything users write or read: camelCase in Kubernetes, immutable in Python, unknown fields ignored.
+
+    Unknown fields are ignored because the API server has pruned or refused them already, and an object written by a
+    newer version of Setpoint must stay readable.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def dump(self) -> dict[str, Any]:
+        """Return the object as Kubernetes shows it: camelCase keys, JSON values, nothing unset."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rule(cel: str, message: str, **more: str) -> dict[str, str]:
+    """Return one entry of `x-kubernetes-validations`: a CEL rule and what a person reads when it is broken."""
+    return {"rule": cel, "message": message, **more}
+
+
+def rules(*entries: dict[str, str], **more: Any) -> dict[str, Any]:
+    """Return `json_schema_extra` that carries CEL rules, and further schema keywords, into the CRD."""
+    return {"x-kubernetes-validations": list(entries), **more}
+
+
+def exactly_one(*fields: str, where: str) -> dict[str, str]:
+    """Return the CEL rule that exactly one of the fields is set, for `where` as a person would name the place."""
+    count = " + ".join(f"(has(self.{field}) ? 1 : 0)" for field in fields)
+    return rule(f"{count} == 1", f"exactly one of {' and '.join(fields)} must be set in {where}")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the length of a duration such as `90s`, `5m` or `1h30m`.
+
+    Raises:
+        ValueError: the text is not a sequence of whole numbers with the units h, m and s.
+    """
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 5m or 1h30m")
+    return sum((int(number) * _UNIT[unit] for number, unit in parts), timedelta())
+
+
+def duration_rules(lower: str, upper: str, name: str, example: str) -> dict[str, Any]:
+    """Return the schema of a duration between two bounds, refused with one sentence that names both."""
+    return rules(
+        rule(
+            "self.matches('^([0-9]+[hms])+$') && "
+            f"duration(self) >= duration('{lower}') && duration(self) <= duration('{upper}')",
+            f"{name} must be a duration from {lower} to {upper}, such as {example}",
+        ),
+        maxLength=16,
+    )
+
+
+Identifier = Annotated[
+    str,
+    Field(
+        json_schema_extra=rules(
+            rule(
+                "self.matches('^[A-Za-z0-9_-]+$')",
+                "an id consists of letters, digits, - and _ only, as the remote API shows it",
+            ),
+            minLength=1,
+            maxLength=128,
+        )
+    ),
+]
+"""Id that the remote API gave to something."""
+
+Name = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 253})]
+"""Name of a Kubernetes object, or of something at the remote API."""
+
+
+class Mode(StrEnum):
+    """What the operator may do to the remote."""
+
+    ENFORCE = "Enforce"
+    OBSERVE = "Observe"
+
+
+class DeletionPolicy(StrEnum):
+    """What happens to the remote settings when the resource is deleted."""
+
+    ORPHAN = "Orphan"
+
+
+class ConnectionRef(Model):
+    """Which Connection or ClusterConnection opens the remote API."""
+
+    kind: Annotated[
+        str | None,
+        Field(
+            json_schema_extra={"enum": ["Connection", "ClusterConnection"]},
+            description="Connection (of this namespace) or ClusterConnection. "
+            "Left out: the Connection of that name if there is one, else the ClusterConnection.",
+        ),
+    ] = None
+    name: Annotated[Name, Field(description="Name of the Connection or ClusterConnection. Default: baseten.")] = (
+        "baseten"
+    )
+
+
+class ObjectMeta(Model):
+    """The part of Kubernetes metadata that decisions depend on."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Condition(Model):
+    """One condition of the Kubernetes API conventions (KEP-1623)."""
+
+    type: Annotated[str, Field(json_schema_extra={"maxLength": 63}, description="Name of the condition.")]
+    status: Annotated[
+        str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]}, description="True, False or Unknown.")
+    ]
+    reason: Annotated[str, Field(json_schema_extra={"maxLength": 63}, description="One word for programs.")]
+    message: Annotated[str, Field(json_schema_extra={"maxLength": 32768}, description="One sentence for people.")] = ""
+    observed_generation: Annotated[int, Field(description="Generation of the spec this was said about.")] = 0
+    last_transition_time: Annotated[datetime, Field(description="When the status of this condition last changed.")]
+
+
+class Response(Model):
+    """What the remote API answered to the last write."""
+
+    status: Annotated[str, Field(description="Word for word, such as ACCEPTED, QUEUED or UNCHANGED.")]
+    message: Annotated[str, Field(description="Word for word, cut at 1024 characters.")] = ""
+    time: Annotated[datetime, Field(description="When the answer came.")]
+
+
+class Drift(Model):
+    """One managed field whose remote value is not what the spec says."""
+
+    chainlet: Annotated[str | None, Field(description="Chainlet the field belongs to (chains only).")] = None
+    field: Annotated[str, Field(description="Name of the field.")]
+    desired: Annotated[int, Field(description="What the spec says.")]
+    observed: Annotated[
+        int | None, Field(description="What the remote API reports; absent where it reports no value.")
+    ] = None
+
+    def __str__(self) -> str:
+        where = f"{self.chainlet}.{self.field}" if self.chainlet else self.field
+        return f"{where} is {'unset' if self.observed is None else self.observed}, should be {self.desired}"
+
+
+class SpecBase(Model):
+    """Fields that the spec of every managing kind has."""
+
+    connection_ref: Annotated[
+        ConnectionRef,
+        Field(
+            description="Which connection opens the remote API. "
+            "Default: the Connection baseten of this namespace, else the ClusterConnection baseten."
+        ),
+    ] = ConnectionRef()
+    interval: Annotated[
+        str,
+        Field(
+            json_schema_extra=duration_rules("30s", "24h", "interval", "5m"),
+            description="How often the remote is read and drift corrected: 30s to 24h, jittered by 10 %. Default: 5m.",
+        ),
+    ] = "5m"
+    mode: Annotated[
+        Mode, Field(description="Enforce writes to the remote; Observe only reports differences. Default: Enforce.")
+    ] = Mode.ENFORCE
+    suspend: Annotated[
+        bool, Field(description="true stops reading and writing the remote until it is false again. Default: false.")
+    ] = False
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Field(
+            description="What happens to the remote settings when this resource is deleted. "
+            "Orphan leaves them as they are. Default: Orphan."
+        ),
+    ] = DeletionPolicy.ORPHAN
+
+    @property
+    def every(self) -> timedelta:
+        """The interval as a length of time."""
+        return parse_duration(self.interval)
+
+
+class StatusBase(Model):
+    """Fields that the status of every managing kind has."""
+
+    observed_generation: Annotated[
+        int, Field(description="Generation of the spec that this status is about; -1 before the first one.")
+    ] = -1
+    response: Annotated[
+        Response | None, Field(description="What the remote API answered to the last write, word for word.")
+    ] = None
+    drift: Annotated[
+        list[Drift],
+        Field(
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            description="Managed fields that differ at the remote; absent when there are none.",
+        ),
+    ] = []
+    last_handled_reconcile_at: Annotated[
+        str | None, Field(description=f"Last handled value of the annotation {REQUESTED_AT}.")
+    ] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+            description="Ready always; Reconciling, Stalled, Drifted and Suspended only while they are True.",
+        ),
+    ] = []
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of that type, or None."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def is_true(self, kind: str) -> bool:
+        """Tell whether the condition of that type is there and True."""
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"
+
+
+class Column(BaseModel):
+    """One printer column of `kubectl get`; priority 1 shows it with `-o wide` only."""
+
+    name: str
+    json_path: str
+    type: str = "string"
+    priority: int = 0
+    description: str = ""
+
+
+class Resource(Model):
+    """Base of every kind: its names in the API, its metadata, how it is read from an API server's answer."""
+
+    PLURAL: ClassVar[str]
+    SHORT_NAMES: ClassVar[tuple[str, ...]]
+    SCOPE: ClassVar[str] = "Namespaced"
+    COLUMNS: ClassVar[tuple[Column, ...]] = ()
+
+    metadata: ObjectMeta
+
+    @classmethod
+    def kind(cls) -> str:
+        """Return the kind as manifests name it."""
+        return cls.__name__
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Self:
+        """Return the resource in an object of the Kubernetes API.
+
+        Raises:
+            pydantic.ValidationError: the object does not fit the model, for example because an older CRD without
+                today's rules is installed.
+        """
+        return cls.model_validate(body)
+
+
+class Managed(Resource):
+    """A kind that manages settings behind a remote API."""
+
+    COMMON_COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Ready", json_path='.status.conditions[?(@.type=="Ready")].status'),
+        Column(name="Response", json_path=".status.response.status"),
+        Column(name="Target", json_path=".status.target.name"),
+    )
+    WIDE_COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Reason", json_path='.status.conditions[?(@.type=="Ready")].reason', priority=1),
+        Column(name="Message", json_path='.status.conditions[?(@.type=="Ready")].message', priority=1),
+        Column(name="Observed", json_path=".status.observed", priority=1),
+    )
+
+    spec: SpecBase
+    status: StatusBase
+
+    @property
+    def requested_at(self) -> str | None:
+        """The value of the annotation that asks for a reconcile now."""
+        return self.metadata.annotations.get(REQUESTED_AT)
+
+
+def utc(moment: datetime) -> datetime:
+    """Return the moment in UTC without a fraction of a second, as Kubernetes keeps times."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def clean_message(text: str) -> str:
+    """Return text fit for a status, an Event or a log line: one line, no control characters, at most 1024 long."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"

@@ -1,0 +1,1 @@
+"""Tests, simulators and the control plane they run against."""

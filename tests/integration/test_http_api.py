@@ -1,0 +1,514 @@
+"""One HTTP API over real sockets: what is sent, what odd answers become, what is repeated, what never shows."""
+
+import asyncio
+import gzip
+import json
+import logging
+import ssl
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from setpoint.remotes import errors
+from setpoint.remotes.credential import Credential
+from setpoint.remotes.http import LARGEST_ANSWER, HttpApi
+from setpoint.remotes.limits import Limits
+from tests.raw_server import Act, RawServer, Request, answer, hang_up, in_turn, never, raw_server
+from tests.waiting import eventually_async
+
+KEY = "s3cret-Key.0123456789"
+THING = "/v1/things/{thing_id}"
+
+
+@asynccontextmanager
+async def api(
+    url: str,
+    *,
+    limits: Limits | None = None,
+    timeout: float = 5,
+    rate: int = 1000,
+    key: str = KEY,
+    ca: str | None = None,
+) -> AsyncIterator[HttpApi]:
+    http = HttpApi(
+        "Baseten",
+        url,
+        Credential("Bearer", key),
+        requests_per_second=rate,
+        timeout=timeout,
+        limits=limits or Limits(),
+        ca_pem=ca,
+    )
+    try:
+        yield http
+    finally:
+        await http.aclose()
+
+
+async def get(http: HttpApi, thing: str = "x") -> Any:
+    return await http.request("GET", THING, {"thing_id": thing}, urgent=False)
+
+
+async def patch(http: HttpApi) -> Any:
+    return await http.request("PATCH", THING, {"thing_id": "x"}, {"a": 1}, urgent=False)
+
+
+async def failure(act: Act, *, timeout: float = 5, write: bool = False) -> tuple[errors.RemoteError, RawServer]:
+    """Return what one request raises when it is answered like that."""
+    async with raw_server(act) as server, api(server.url, timeout=timeout) as http:
+        with pytest.raises(errors.RemoteError) as raised:
+            await (patch(http) if write else get(http))
+        return raised.value, server
+
+
+def everything_shown(error: BaseException) -> str:
+    """Return all text by which an exception could tell a secret."""
+    parts = ["".join(traceback.format_exception(error))]
+    seen: BaseException | None = error
+    while seen is not None:
+        parts += [repr(seen), str(seen), repr(seen.args), repr(vars(seen))]
+        seen = seen.__cause__ or seen.__context__
+    return "\n".join(parts)
+
+
+async def test_a_request_has_the_headers_it_should_and_no_others() -> None:
+    async with raw_server(answer(body={"ok": True})) as server, api(server.url) as http:
+        assert await patch(http) == {"ok": True}
+
+        request = server.requests[0]
+        assert (request.method, request.target, request.json) == ("PATCH", "/v1/things/x", {"a": 1})
+        assert request.headers.pop("user-agent").startswith("setpoint/")
+        assert request.headers == {
+            "host": server.url.removeprefix("http://"),
+            "authorization": f"Bearer {KEY}",
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "connection": "keep-alive",
+            "content-type": "application/json",
+            "content-length": str(len(request.body)),
+        }
+
+
+@pytest.mark.parametrize(
+    ("thing", "target"),
+    [
+        ("a/b", "/v1/things/a%2Fb"),
+        ("a?b#c", "/v1/things/a%3Fb%23c"),
+        ("50%", "/v1/things/50%25"),
+        ("%2e%2e", "/v1/things/%252e%252e"),
+        ("..a", "/v1/things/..a"),
+        ("a b+c", "/v1/things/a%20b%2Bc"),
+        ("é\r\n", "/v1/things/%C3%A9%0D%0A"),
+        ("../../admin", "/v1/things/..%2F..%2Fadmin"),
+        ("{thing_id}", "/v1/things/%7Bthing_id%7D"),
+    ],
+)
+async def test_an_id_stays_one_segment_of_the_path(thing: str, target: str) -> None:
+    async with raw_server(answer(body={})) as server, api(server.url) as http:
+        await get(http, thing)
+
+        assert server.requests[0].target == target
+
+
+@pytest.mark.parametrize("thing", ["", ".", "..", "\ud800", "x" * 5000])
+async def test_an_id_that_cannot_be_a_segment_is_not_sent(thing: str) -> None:
+    async with raw_server(answer(body={})) as server, api(server.url) as http:
+        with pytest.raises(errors.TargetNotFound, match="cannot be a thing id"):
+            await get(http, thing)
+
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/pre/fix", "/pre/fix/", "/pre%2Ffix"])
+async def test_the_path_of_the_base_url_comes_first(prefix: str) -> None:
+    async with raw_server(answer(body={})) as server, api(server.url + prefix) as http:
+        await get(http)
+
+        assert server.requests[0].target == f"{prefix.rstrip('/')}/v1/things/x"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "api.baseten.co", "ftp://h", "https://", "https://u:p@h", "https://[::1", "http://a\nb"]
+)
+async def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is not a URL"):
+        async with api(url):
+            pass
+
+
+async def test_a_refusal_is_told_with_the_words_of_the_api() -> None:
+    error, _ = await failure(answer(400, {"code": "VALIDATION_ERROR", "message": "max_replica: too many"}), write=True)
+
+    assert isinstance(error, errors.InvalidSettings)
+    assert error.message == "Baseten answered 400 to PATCH /v1/things/x: max_replica: too many"
+    assert error.api_message == "max_replica: too many"
+    assert error.status == 400
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            answer(502, raw=b"<h1>key</h1>", content_type="text/html; charset=utf-8"),
+            "answered 502 to {} with text/html",
+        ),
+        (answer(503, raw=b"", content_type=""), "answered 503 to {}"),
+        (answer(500, {}), "answered 500 to {}"),
+        (answer(302, raw=b"", headers={"Location": "http://127.0.0.1:1/"}), "answered 302 to {} with a redirect"),
+        (answer(200, raw=b"<html>", content_type="text/html"), "answered 200 to {} with text/html that is no"),
+        (answer(200, raw=b'{"a": '), "answered 200 to {} with application/json that is no readable JSON"),
+        (answer(200, raw=b"[" * 500_000), "answered 200 to {} with application/json that is no readable JSON"),
+        (answer(204, raw=b"", content_type=""), "answered 204 to {} with no content type that is no readable JSON"),
+        (answer(200, raw=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"}), "no readable JSON"),
+    ],
+)
+async def test_answers_that_cannot_be_used_are_failures_of_the_remote(act: Act, message: str) -> None:
+    error, server = await failure(act)
+
+    assert isinstance(error, errors.RemoteFailure)
+    assert message.format("GET /v1/things/x") in error.message
+    assert len(server.requests) == 1
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with raw_server(answer(body={})) as target:
+        error, _ = await failure(answer(307, raw=b"", headers={"Location": f"{target.url}/stolen"}))
+
+        assert isinstance(error, errors.RemoteFailure)
+        assert target.connections == 0
+
+
+async def test_cookies_are_not_kept() -> None:
+    act = answer(body={}, headers={"Set-Cookie": "a=b; Path=/"})
+    async with raw_server(act) as server, api(server.url) as http:
+        await get(http)
+        await get(http)
+
+        assert "cookie" not in server.requests[1].headers
+
+
+async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(answer(body={})) as proxy, raw_server(answer(body={})) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        async with api(server.url) as http:
+            await get(http)
+
+        assert (proxy.connections, server.connections) == (0, 1)
+
+
+def endless(status: int) -> tuple[Act, list[int]]:
+    """Return an act whose answer does not end, and a list to which it adds what it has sent."""
+    sent = [0]
+
+    async def act(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {status} Whatever\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        block = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        while True:
+            writer.write(block)
+            await writer.drain()
+            sent[0] += 0x10000
+
+    return act, sent
+
+
+async def test_an_endless_answer_is_cut_off() -> None:
+    act, sent = endless(200)
+
+    error, _ = await failure(act, timeout=60)
+
+    assert isinstance(error, errors.RemoteFailure)
+    assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 16 MiB"
+    assert sent[0] < 2 * LARGEST_ANSWER
+
+
+async def test_an_endless_refusal_is_still_a_refusal() -> None:
+    act, _ = endless(401)
+
+    error, _ = await failure(act, timeout=60)
+
+    assert isinstance(error, errors.AuthenticationFailed)
+
+
+async def test_a_large_answer_within_the_bound_is_read() -> None:
+    body = json.dumps(["x" * (LARGEST_ANSWER - 1000)]).encode()
+    async with raw_server(answer(raw=body)) as server, api(server.url, timeout=60) as http:
+        (text,) = await get(http)
+
+    assert len(text) == LARGEST_ANSWER - 1000
+
+
+async def test_the_deadline_covers_an_answer_that_drips() -> None:
+    async def drip(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    begun = asyncio.get_running_loop().time()
+    error, server = await failure(drip, timeout=0.3)
+
+    assert isinstance(error, errors.RemoteUnreachable)
+    assert error.message == "Baseten did not answer GET /v1/things/x within 0.3 s"
+    assert asyncio.get_running_loop().time() - begun < 2
+    assert len(server.requests) == 1
+
+
+async def test_silence_ends_at_the_deadline() -> None:
+    error, server = await failure(never, timeout=0.2, write=True)
+
+    assert isinstance(error, errors.RemoteUnreachable)
+    assert error.message == "Baseten did not answer PATCH /v1/things/x within 0.2 s"
+    assert len(server.requests) == 1
+
+
+async def test_a_refused_connection_is_tried_three_times_within_a_second() -> None:
+    async with raw_server(never) as gone:
+        pass
+    begun = asyncio.get_running_loop().time()
+
+    async with api(gone.url) as http:
+        with pytest.raises(errors.RemoteUnreachable, match="could not be reached for PATCH /v1/things/x: ") as raised:
+            await patch(http)
+
+    assert raised.value.status is None
+    assert 0.3 <= asyncio.get_running_loop().time() - begun < 1.5
+
+
+async def test_a_name_that_does_not_resolve_is_unreachable() -> None:
+    async with api("http://no-such-host.invalid") as http:
+        with pytest.raises(errors.RemoteUnreachable, match="could not be reached"):
+            await get(http)
+
+
+async def test_a_read_is_repeated_on_a_connection_that_was_dropped() -> None:
+    async with raw_server(in_turn(hang_up, answer(body={"n": 2}))) as server, api(server.url) as http:
+        assert await get(http) == {"n": 2}
+        assert len(server.requests) == 2
+
+
+async def test_a_write_is_not_repeated_on_a_connection_that_was_dropped() -> None:
+    error, server = await failure(in_turn(hang_up, answer(body={})), write=True)
+
+    assert isinstance(error, errors.RemoteUnreachable)
+    assert "did not answer PATCH /v1/things/x, the connection broke" in error.message
+    assert len(server.requests) == 1
+
+
+async def test_a_server_that_always_hangs_up_is_asked_three_times() -> None:
+    error, server = await failure(hang_up)
+
+    assert isinstance(error, errors.RemoteUnreachable)
+    assert len(server.requests) == 3
+
+
+async def test_a_truncated_answer_is_unreachable() -> None:
+    async def truncate(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"a"')
+        writer.close()
+
+    error, _ = await failure(truncate, write=True)
+
+    assert isinstance(error, errors.RemoteUnreachable)
+
+
+async def test_bytes_that_are_no_http_are_unreachable() -> None:
+    async def nonsense(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+        writer.close()
+
+    error, _ = await failure(nonsense, write=True)
+
+    assert isinstance(error, errors.RemoteUnreachable)
+
+
+async def test_failures_of_the_remote_are_not_repeated() -> None:
+    _, server = await failure(answer(500, {"message": "oops"}))
+
+    assert len(server.requests) == 1
+
+
+async def test_a_server_error_may_say_how_long_to_wait() -> None:
+    error, _ = await failure(answer(503, {}, headers={"Retry-After": "7"}))
+
+    assert isinstance(error, errors.RemoteFailure)
+    assert error.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "wait"),
+    [
+        ({"error": "Rate limit exceeded...", "retry_after": 37}, {}, 37),
+        ({}, {"Retry-After": "12"}, 12),
+        ({}, {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True)}, 3600),
+        ({}, {}, 1),
+    ],
+)
+async def test_a_limited_request_tells_how_long_to_wait(body: Any, headers: dict[str, str], wait: float) -> None:
+    error, server = await failure(answer(429, body, headers=headers))
+
+    assert isinstance(error, errors.RateLimited)
+    assert error.retry_after == wait
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("clients", [1, 2])
+async def test_everybody_with_the_same_key_waits_after_a_limited_request(clients: int) -> None:
+    loop = asyncio.get_running_loop()
+    arrived: list[float] = []
+    act = in_turn(answer(429, {"retry_after": 0.5}), answer(body={}))
+
+    async def note(request: Request, writer: asyncio.StreamWriter) -> None:
+        arrived.append(loop.time())
+        await act(request, writer)
+
+    limits = Limits()
+    async with (
+        raw_server(note) as server,
+        api(server.url, limits=limits) as first,
+        api(f"{server.url}/", limits=limits) as second,
+    ):
+        with pytest.raises(errors.RateLimited):
+            await get(first)
+        await asyncio.gather(*(get(http) for http in (first, second)[:clients] for _ in range(5)))
+
+    assert min(arrived[1:]) - arrived[0] >= 0.5
+
+
+async def test_another_endpoint_does_not_wait_after_a_limited_request() -> None:
+    async with (
+        raw_server(in_turn(answer(429, {"retry_after": 60}), answer(body={}))) as server,
+        api(server.url) as http,
+    ):
+        with pytest.raises(errors.RateLimited):
+            await get(http)
+        async with asyncio.timeout(5):
+            await patch(http)
+
+
+async def test_more_callers_than_connections_are_served() -> None:
+    async with raw_server(answer(body={})) as server, api(server.url) as http:
+        await asyncio.gather(*(get(http) for _ in range(200)))
+
+        assert len(server.requests) == 200
+        assert server.connections <= 32
+
+
+async def test_a_cancelled_caller_gives_its_connection_back() -> None:
+    async with raw_server(never) as server, api(server.url) as http:
+        waiting = [asyncio.create_task(get(http)) for _ in range(40)]
+
+        async def all_connections_are_in_use() -> bool:
+            return len(server.requests) == 32
+
+        await eventually_async(all_connections_are_in_use, interval=0.01)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        server.act = answer(body={})
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(get(http) for _ in range(40)))
+
+
+async def test_a_request_after_the_end_of_the_connection_is_unreachable() -> None:
+    async with raw_server(answer(body={})) as server:
+        async with api(server.url) as http:
+            pass
+        with pytest.raises(errors.RemoteUnreachable, match="was closed before GET /v1/things/x was sent"):
+            await get(http)
+
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        answer(401, {"message": f"bad key {KEY}"}),
+        answer(403, {"error": {"message": f"{KEY} may not"}}),
+        answer(404, {"detail": [{"msg": KEY}]}),
+        answer(400, {"message": "x" * 1010 + KEY}),
+        answer(429, {"error": KEY}),
+        answer(500, raw=KEY.encode(), content_type=f"text/{KEY}"),
+        answer(200, raw=KEY.encode(), content_type=f"text/{KEY}"),
+        hang_up,
+        never,
+    ],
+)
+async def test_the_key_is_in_no_error_and_no_log(act: Act, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    error, _ = await failure(act, timeout=0.3)
+
+    assert KEY not in everything_shown(error)
+    assert KEY[:8] not in everything_shown(error).split("raise ")[-1]
+    assert KEY not in caplog.text.replace("Content-Type", "").replace(f"text/{KEY}", "")
+
+
+async def test_the_key_is_in_no_error_about_bytes_that_are_no_http() -> None:
+    async def nonsense(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{KEY} {KEY}\r\n\r\n".encode())
+        writer.close()
+
+    error, _ = await failure(nonsense)
+
+    assert KEY not in everything_shown(error)
+
+
+async def test_the_key_is_in_no_repr() -> None:
+    async with api("https://api.baseten.co") as http:
+        assert repr(http) == "<HttpApi https://api.baseten.co>"
+
+
+def self_signed() -> tuple[str, str]:
+    """Return a certificate for 127.0.0.1 and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "setpoint test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+async def test_an_own_authority_is_trusted_only_where_it_is_given(tmp_path: Any) -> None:
+    certificate, key = self_signed()
+    (tmp_path / "both.pem").write_text(certificate + key)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "both.pem")
+
+    async with raw_server(answer(body={"ok": True}), tls) as server:
+        async with api(server.url, ca=certificate) as http:
+            assert await get(http) == {"ok": True}
+        async with api(server.url) as http:
+            with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
+                await get(http)
+
+
+@pytest.mark.parametrize("ca", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
+async def test_a_bundle_without_a_certificate_is_refused(ca: str) -> None:
+    with pytest.raises(ValueError, match="CA bundle"):
+        async with api("https://api.baseten.co", ca=ca):
+            pass

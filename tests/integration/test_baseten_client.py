@@ -1,9 +1,8 @@
-"""The Baseten client over real sockets: what it sends byte for byte, and what it makes of what it gets."""
+"""The Baseten client against the simulator of the management API: the journey of a write, limits, refusals, faults."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
 import pytest
@@ -13,424 +12,298 @@ from setpoint.remotes.baseten import Answer, Baseten
 from setpoint.remotes.limits import Limits
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.connection import AuthScheme
-from tests.raw_server import Act, RawServer, Request, answer, by_target, in_turn, raw_server
+from tests.simulators.baseten.specs import DeploymentSpec, EnvironmentSpec
+from tests.simulators.faults import Delay, Drop, Huge, Respond, Truncate
+from tests.simulators.process import BasetenSimulator
+from tests.waiting import eventually_async
 
-KEY = "s3cret-Key.0123456789"
-SETTINGS = AutoscalingSettings(
-    min_replica=0,
-    max_replica=7,
-    autoscaling_window=600,
-    scale_down_delay=120,
-    concurrency_target=2,
-    target_utilization_percentage=70,
-    target_in_flight_tokens=40000,
-    max_scale_down_rate=25,
-)
-WIRE = {
-    "min_replica": 0,
-    "max_replica": 7,
-    "autoscaling_window": 600,
-    "scale_down_delay": 120,
-    "concurrency_target": 2,
-    "target_utilization_percentage": 70,
-    "target_in_flight_tokens": 40000,
-    "max_scale_down_rate": 25,
-}
-ONLY_MAX = AutoscalingSettings(max_replica=3)
-ACCEPTED = answer(body={"status": "ACCEPTED", "message": "Autoscaling settings update accepted"})
+MODEL, CHAIN = "m-greeter", "c-hello"
+SETTINGS = AutoscalingSettings(min_replica=1, max_replica=5, scale_down_delay=120)
+WRITE = "PATCH /v1/models/{model_id}/deployments/{deployment_id}/autoscaling_settings"
 
-Write: TypeAlias = Callable[[Baseten], Awaitable[Answer]]
-
-
-def connected(
-    url: str,
-    *,
-    limits: Limits | None = None,
-    key: str = KEY,
-    scheme: str = AuthScheme.BEARER,
-    rate: int = 1000,
-    timeout: float = 5,
-) -> Baseten:
-    return Baseten.connect(
-        url=url, auth_scheme=scheme, key=key, requests_per_second=rate, timeout=timeout, limits=limits or Limits()
-    )
+Call: TypeAlias = Callable[[Baseten], Awaitable[Any]]
 
 
 @asynccontextmanager
-async def client(act: Act, **options: Any) -> AsyncIterator[tuple[Baseten, RawServer]]:
-    """Connect a client to a server that answers like that."""
-    async with raw_server(act) as server:
-        baseten = connected(server.url, **options)
-        try:
-            yield baseten, server
-        finally:
-            await baseten.aclose()
+async def connected(
+    simulator: BasetenSimulator,
+    *,
+    limits: Limits | None = None,
+    key: str = "test-key",
+    scheme: AuthScheme = AuthScheme.BEARER,
+    rate: int = 80,
+    timeout: float = 5,
+) -> AsyncIterator[Baseten]:
+    client = Baseten.connect(
+        url=simulator.url,
+        auth_scheme=scheme,
+        key=key,
+        requests_per_second=rate,
+        timeout=timeout,
+        limits=limits or Limits(),
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
-def development(baseten: Baseten) -> Awaitable[Answer]:
-    return baseten.update_deployment("m1", "development", SETTINGS, urgent=True)
+def write(client: Baseten, deployment: str = "d-free") -> Awaitable[Answer]:
+    return client.update_deployment(MODEL, deployment, SETTINGS, urgent=False)
 
 
-def production(baseten: Baseten) -> Awaitable[Answer]:
-    return baseten.update_deployment("m1", "production", SETTINGS, urgent=True)
+@pytest.mark.parametrize("scheme", list(AuthScheme))
+@pytest.mark.parametrize("deployment", ["development", "production", "d-free"])
+async def test_a_write_to_a_deployment_is_accepted_and_shows_in_a_read(
+    baseten: BasetenSimulator, deployment: str, scheme: AuthScheme
+) -> None:
+    async with connected(baseten, scheme=scheme) as client:
+        answer = await write(client, deployment)
+        assert (answer.status, bool(answer.message)) == ("ACCEPTED", True)
+
+        async def shown() -> bool:
+            now = asyncio.get_running_loop().time()
+            read = await client.deployment(MODEL, deployment, not_before=now, urgent=True)
+            return read.settings is not None and not SETTINGS.differences(read.settings)
+
+        await eventually_async(shown)
+        assert (await write(client, deployment)).status == "UNCHANGED"
 
 
-def by_id(baseten: Baseten) -> Awaitable[Answer]:
-    return baseten.update_deployment("m1", "d1", SETTINGS, urgent=True)
+@pytest.mark.parametrize("shape", ["old", "new"])
+async def test_a_write_to_an_environment_is_accepted_in_both_shapes(baseten: BasetenSimulator, shape: Any) -> None:
+    baseten.set_environment_shape(shape)
+    baseten.set_converge(0)
+    async with connected(baseten) as client:
+        answer = await client.update_environment(MODEL, "staging", SETTINGS, urgent=True)
+        read = await client.environment(MODEL, "staging")
+
+    assert answer.status == "ACCEPTED"
+    assert SETTINGS.differences(read.settings) == []
+    assert (read.promotion, read.schedule_id) == (None, None)
 
 
-def environment(baseten: Baseten) -> Awaitable[Answer]:
-    return baseten.update_environment("m1", "staging", SETTINGS, urgent=True)
+async def test_chainlets_are_written_in_one_request(baseten: BasetenSimulator) -> None:
+    baseten.set_converge(0)
+    other = AutoscalingSettings(max_replica=9)
+    async with connected(baseten) as client:
+        answer = await client.update_chainlets(
+            CHAIN, "production", {"RandInt": SETTINGS, "HelloWorld": other}, urgent=True
+        )
+        read = await client.chain_environment(CHAIN, "production")
+
+    assert answer.status == "ACCEPTED"
+    assert baseten.count(method="PATCH") == 1
+    assert read.chainlets["RandInt"] is not None
+    assert read.chainlets["HelloWorld"] is not None
+    assert SETTINGS.differences(read.chainlets["RandInt"]) == []
+    assert other.differences(read.chainlets["HelloWorld"]) == []
 
 
-def chainlets(baseten: Baseten) -> Awaitable[Answer]:
-    settings = {"RandInt": SETTINGS, "HelloWorld": ONLY_MAX}
-    return baseten.update_chainlets("c1", "production", settings, urgent=True)
+async def test_a_write_during_a_build_is_queued(baseten: BasetenSimulator) -> None:
+    baseten.set_deployment_status(MODEL, "d-free", "BUILDING")
+    async with connected(baseten) as client:
+        assert (await write(client)).status == "QUEUED"
+        assert not (await client.deployment(MODEL, "d-free")).settled
 
 
-BATCH = {
-    "updates": [
-        {"chainlet_name": "RandInt", "autoscaling_settings": WIRE},
-        {"chainlet_name": "HelloWorld", "autoscaling_settings": {"max_replica": 3}},
-    ]
-}
-WRITES = [development, production, by_id, environment, chainlets]
+async def test_promotions_and_schedules_show_in_reads(baseten: BasetenSimulator) -> None:
+    baseten.start_promotion(MODEL, "production", "d-free", status="RAMPING_UP")
+    baseten.set_schedule(MODEL, "staging", "night", {"max_replica": 2})
+    baseten.start_chain_promotion(CHAIN, "production")
+    async with connected(baseten) as client:
+        assert (await client.environment(MODEL, "production")).promotion == "RAMPING_UP"
+        assert (await client.environment(MODEL, "staging")).schedule_id == "night"
+        assert (await client.chain_environment(CHAIN, "production")).promotion is not None
+        assert (await client.chain_environment(CHAIN, "staging")).promotion is None
+
+
+async def test_names_lead_to_ids(baseten: BasetenSimulator) -> None:
+    baseten.add_model(id="m-2", name="twin", team="a")
+    baseten.add_model(id="m-3", name="twin", team="b")
+    async with connected(baseten) as client:
+        assert await client.model_id("greeter") == MODEL
+        assert await client.chain_id("hello") == CHAIN
+        with pytest.raises(errors.AmbiguousName, match="m-2, m-3"):
+            await client.model_id("twin")
+        with pytest.raises(errors.TargetNotFound, match=r"did you mean greeter\?"):
+            await client.model_id("greter")
 
 
 @pytest.mark.parametrize(
-    ("write", "target", "body"),
+    ("call", "error", "message"),
     [
-        (development, "/v1/models/m1/deployments/development/autoscaling_settings", WIRE),
-        (production, "/v1/models/m1/deployments/production/autoscaling_settings", WIRE),
-        (by_id, "/v1/models/m1/deployments/d1/autoscaling_settings", WIRE),
-        (environment, "/v1/models/m1/environments/staging", {"autoscaling_settings": WIRE}),
-        (chainlets, "/v1/chains/c1/environments/production/chainlet_settings/autoscaling_settings", BATCH),
-    ],
-)
-async def test_writes_are_sent_as_documented(write: Write, target: str, body: Any) -> None:
-    async with client(ACCEPTED) as (baseten, server):
-        assert await write(baseten) == Answer("ACCEPTED", "Autoscaling settings update accepted")
-
-        (request,) = server.requests
-        assert (request.method, request.target, request.json) == ("PATCH", target, body)
-        assert request.headers["content-type"] == "application/json"
-
-
-@pytest.mark.parametrize("scheme", [AuthScheme.BEARER, AuthScheme.API_KEY])
-async def test_both_words_before_the_key_are_sent(scheme: AuthScheme) -> None:
-    async with client(ACCEPTED, scheme=scheme) as (baseten, server):
-        await environment(baseten)
-
-        assert server.requests[0].headers["authorization"] == f"{scheme.value} {KEY}"
-
-
-async def test_only_managed_settings_are_sent() -> None:
-    async with client(ACCEPTED) as (baseten, server):
-        await baseten.update_environment("m1", "staging", ONLY_MAX, urgent=False)
-
-        assert server.requests[0].json == {"autoscaling_settings": {"max_replica": 3}}
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({"status": "QUEUED", "message": "later"}, Answer("QUEUED", "later")),
-        ({"environment": {"name": "staging"}, "status": "QUEUED", "message": "later"}, Answer("QUEUED", "later")),
-        ({"status": "UNCHANGED"}, Answer("UNCHANGED", "")),
-        ({"status": "ODD", "message": "two\nlines"}, Answer("ODD", "two lines")),
-        ({"status": "ACCEPTED", "message": f"thanks for {KEY}"}, Answer("ACCEPTED", "thanks for [redacted]")),
-    ],
-)
-async def test_answers_to_writes_are_kept_in_their_own_words(body: Any, expected: Answer) -> None:
-    async with client(answer(body=body)) as (baseten, _):
-        assert await environment(baseten) == expected
-
-
-@pytest.mark.parametrize("write", WRITES)
-async def test_a_success_without_a_status_is_a_failure_of_the_remote(write: Write) -> None:
-    async with client(answer(body={"message": "fine"})) as (baseten, _):
-        with pytest.raises(errors.RemoteFailure, match="without a status"):
-            await write(baseten)
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [
-        (400, errors.InvalidSettings),
-        (401, errors.AuthenticationFailed),
-        (403, errors.Forbidden),
-        (404, errors.TargetNotFound),
-        (422, errors.InvalidSettings),
-        (429, errors.RateLimited),
-        (500, errors.RemoteFailure),
-    ],
-)
-@pytest.mark.parametrize("write", WRITES)
-async def test_refused_writes_name_the_request_and_the_reason(
-    write: Write, status: int, error: type[errors.RemoteError]
-) -> None:
-    async with client(answer(status, {"message": "because"})) as (baseten, server):
-        with pytest.raises(error) as raised:
-            await write(baseten)
-
-        assert raised.value.message == f"Baseten answered {status} to PATCH {server.requests[0].target}: because"
-
-
-@pytest.mark.parametrize("write", WRITES)
-async def test_ids_are_escaped(write: Write) -> None:
-    async with client(ACCEPTED) as (baseten, server):
-        await baseten.update_deployment("m/1", "d?2", ONLY_MAX, urgent=False)
-        await baseten.update_environment("m#1", "e%2", ONLY_MAX, urgent=False)
-
-        assert [request.target for request in server.requests] == [
-            "/v1/models/m%2F1/deployments/d%3F2/autoscaling_settings",
-            "/v1/models/m%231/environments/e%252",
-        ]
-
-
-def deployment(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "id": f"d{number}",
-        "name": f"v{number}",
-        "model_id": "m1",
-        "is_production": False,
-        "is_development": False,
-        "status": "ACTIVE",
-        "environment": None,
-        "autoscaling_settings": {"min_replica": 0, "max_replica": number, "concurrency_target": 1},
-        **more,
-    }
-
-
-DEPLOYMENTS = {
-    "deployments": [
-        None,
-        {"id": None},
-        deployment(1, is_development=True),
-        deployment(2, is_production=True, environment="production"),
-        deployment(3, status="WAKING_UP"),
-        deployment(4, autoscaling_settings="odd"),
-    ]
-}
-LISTED = by_target({"/v1/models/m1/deployments": answer(body=DEPLOYMENTS)})
-
-
-@pytest.mark.parametrize(
-    ("asked", "found", "max_replica", "settled"),
-    [("development", "d1", 1, True), ("production", "d2", 2, True), ("d2", "d2", 2, True), ("d3", "d3", 3, False)],
-)
-async def test_deployments_are_found_in_the_list_of_the_model(
-    asked: str, found: str, max_replica: int, *, settled: bool
-) -> None:
-    async with client(LISTED) as (baseten, _):
-        read = await baseten.deployment("m1", asked)
-
-    assert (read.id, read.settled) == (found, settled)
-    assert read.settings is not None
-    assert read.settings.max_replica == max_replica
-
-
-async def test_a_missing_deployment_is_told_with_those_there_are() -> None:
-    async with client(LISTED) as (baseten, _):
-        with pytest.raises(errors.TargetNotFound) as raised:
-            await baseten.deployment("m1", "d9")
-
-    assert raised.value.message == ("model m1 has no deployment d9; it has d1 (v1), d2 (v2), d3 (v3), d4 (v4)")
-
-
-async def test_a_deployment_that_cannot_be_read_is_a_failure_only_for_those_who_ask_for_it() -> None:
-    async with client(LISTED) as (baseten, _):
-        with pytest.raises(errors.RemoteFailure, match="deployment d4 that cannot be read"):
-            await baseten.deployment("m1", "d4")
-
-
-async def test_many_missing_things_are_cut_short() -> None:
-    environments = [{"name": f"e{number:02}", "autoscaling_settings": {}} for number in range(25)]
-    async with client(answer(body={"environments": environments})) as (baseten, _):
-        with pytest.raises(errors.TargetNotFound, match=r"it has e00, .*, e09 and 15 more$"):
-            await baseten.environment("m1", "nothing")
-
-
-async def test_an_environment_is_found_in_the_list_of_the_model() -> None:
-    raw = {
-        "name": "staging",
-        "autoscaling_settings": {"max_replica": 3},
-        "in_progress_promotion": {"status": "RAMPING_UP"},
-        "autoscaling_schedules": {"applied_state": {"schedule_id": "s1"}},
-    }
-    act = by_target({"/v1/models/m1/environments": answer(body={"environments": [{"name": 5}, raw]})})
-    async with client(act) as (baseten, _):
-        read = await baseten.environment("m1", "staging")
-
-    assert (read.name, read.promotion, read.schedule_id) == ("staging", "RAMPING_UP", "s1")
-    assert read.settings == ONLY_MAX
-
-
-async def test_an_environment_of_a_chain_has_its_chainlets() -> None:
-    raw = {"chainlet_settings": [{"chainlet_name": "HelloWorld", "autoscaling_settings": {"max_replica": 3}}]}
-    act = by_target({"/v1/chains/c1/environments/production": answer(body=raw)})
-    async with client(act) as (baseten, _):
-        read = await baseten.chain_environment("c1", "production")
-
-    assert dict(read.chainlets) == {"HelloWorld": ONLY_MAX}
-
-
-def read_deployment(baseten: Baseten) -> Awaitable[Any]:
-    return baseten.deployment("m1", "production")
-
-
-def read_environment(baseten: Baseten) -> Awaitable[Any]:
-    return baseten.environment("m1", "production")
-
-
-def read_chain(baseten: Baseten) -> Awaitable[Any]:
-    return baseten.chain_environment("c1", "production")
-
-
-READS = [read_deployment, read_environment, read_chain]
-
-
-@pytest.mark.parametrize(
-    ("read", "message"),
-    [
-        (read_deployment, "model m1 does not exist (or this key cannot see it)"),
-        (read_environment, "model m1 does not exist (or this key cannot see it)"),
-        (read_chain, "chain c1 or its environment production does not exist (or this key cannot see it)"),
-    ],
-)
-async def test_a_model_or_chain_that_does_not_exist_is_told_so(
-    read: Callable[[Baseten], Awaitable[Any]], message: str
-) -> None:
-    async with client(answer(404, {"detail": "Not found."})) as (baseten, _):
-        with pytest.raises(errors.TargetNotFound) as raised:
-            await read(baseten)
-
-    assert raised.value.message == message
-    assert raised.value.api_message == "Not found."
-    assert raised.value.status == 404
-
-
-@pytest.mark.parametrize("read", READS)
-@pytest.mark.parametrize(
-    ("status", "error"), [(429, errors.RateLimited), (500, errors.RemoteFailure), (403, errors.Forbidden)]
-)
-async def test_a_read_that_fails_is_never_an_absence(
-    read: Callable[[Baseten], Awaitable[Any]], status: int, error: type[errors.RemoteError]
-) -> None:
-    async with client(answer(status, {})) as (baseten, _):
-        with pytest.raises(error):
-            await read(baseten)
-
-
-@pytest.mark.parametrize("read", READS)
-@pytest.mark.parametrize("body", [[], {}, {"deployments": None, "environments": 5, "chainlet_settings": "x"}, None])
-async def test_a_read_without_its_list_is_a_failure_of_the_remote(
-    read: Callable[[Baseten], Awaitable[Any]], body: Any
-) -> None:
-    async with client(answer(body=body)) as (baseten, _):
-        with pytest.raises(errors.RemoteFailure):
-            await read(baseten)
-
-
-async def test_one_list_serves_all_deployments_of_a_model() -> None:
-    async with client(LISTED) as (baseten, server):
-        await asyncio.gather(*(baseten.deployment("m1", name) for name in ("d1", "d2", "d3") for _ in range(50)))
-
-        assert len(server.requests) == 1
-
-
-async def test_a_write_is_not_verified_by_a_read_that_came_before_it() -> None:
-    before, after = (answer(body={"deployments": [deployment(number)]}) for number in (1, 2))
-    async with client(in_turn(before, ACCEPTED, after)) as (baseten, _):
-        assert (await baseten.deployment("m1", "d1")).settings is not None
-        await baseten.update_deployment("m1", "d2", ONLY_MAX, urgent=True)
-        answered = asyncio.get_running_loop().time()
-
-        assert (await baseten.deployment("m1", "d2", not_before=answered, urgent=True)).id == "d2"
-
-
-NAMES = by_target(
-    {
-        "/v1/models": answer(
-            body={
-                "models": [
-                    {"id": "m1", "name": "llama"},
-                    {"id": "m2", "name": "twin"},
-                    {"id": "m3", "name": "twin"},
-                    {},
-                ]
-            }
+        (
+            lambda client: client.update_deployment(
+                MODEL, "d-free", AutoscalingSettings(min_replica=4, max_replica=2), urgent=False
+            ),
+            errors.InvalidSettings,
+            r"answered 400 to PATCH /v1/models/m-greeter/deployments/d-free/.*: min_replica \(4\) must not be",
         ),
-        "/v1/chains": answer(body={"chains": [{"id": "c1", "name": "llama"}, {"id": "c2", "name": None}]}),
-    }
+        (
+            lambda client: client.update_chainlets(CHAIN, "staging", {"Nobody": SETTINGS}, urgent=False),
+            errors.InvalidSettings,
+            "answered 400 .*: chainlet Nobody does not exist in environment staging",
+        ),
+        (lambda client: write(client, "d-nobody"), errors.TargetNotFound, "answered 404 to PATCH "),
+        (
+            lambda client: client.deployment(MODEL, "d-nobody"),
+            errors.TargetNotFound,
+            r"model m-greeter has no deployment d-nobody; it has d-development \(development\), d-free \(v1\)",
+        ),
+        (
+            lambda client: client.environment(MODEL, "nowhere"),
+            errors.TargetNotFound,
+            "model m-greeter has no environment nowhere; it has production, staging",
+        ),
+        (
+            lambda client: client.environment("m-nobody", "production"),
+            errors.TargetNotFound,
+            r"model m-nobody does not exist \(or this key cannot see it\)",
+        ),
+        (
+            lambda client: client.chain_environment(CHAIN, "nowhere"),
+            errors.TargetNotFound,
+            "chain c-hello or its environment nowhere does not exist",
+        ),
+    ],
 )
+async def test_refusals_say_what_is_wrong(
+    baseten: BasetenSimulator, call: Call, error: type[errors.RemoteError], message: str
+) -> None:
+    async with connected(baseten) as client:
+        with pytest.raises(error, match=message):
+            await call(client)
 
 
-async def test_names_of_models_and_chains_are_apart_and_read_once() -> None:
-    async with client(NAMES) as (baseten, server):
-        for _ in range(3):
-            assert await baseten.model_id("llama") == "m1"
-            assert await baseten.chain_id("llama") == "c1"
+async def test_a_key_that_is_not_known_fails_to_authenticate(baseten: BasetenSimulator) -> None:
+    async with connected(baseten, key="wrong-key-123") as client:
+        with pytest.raises(errors.AuthenticationFailed, match="answered 401 to PATCH") as raised:
+            await write(client)
 
-        assert [request.target for request in server.requests] == ["/v1/models", "/v1/chains"]
-
-
-async def test_an_ambiguous_name_is_told_with_the_ids() -> None:
-    async with client(NAMES) as (baseten, _):
-        with pytest.raises(errors.AmbiguousName, match=r"2 models are named twin, with the ids m2, m3: .* modelId"):
-            await baseten.model_id("twin")
+    assert "wrong-key-123" not in repr(raised.value)
 
 
-async def test_an_unknown_name_is_told_with_close_ones() -> None:
-    async with client(NAMES) as (baseten, _):
-        with pytest.raises(errors.TargetNotFound, match="there is no model named lama; did you mean llama?"):
-            await baseten.model_id("lama")
+async def test_a_restricted_environment_is_forbidden(baseten: BasetenSimulator) -> None:
+    baseten.set_restricted(model=MODEL, environment="production")
+    async with connected(baseten) as client:
+        with pytest.raises(errors.Forbidden, match="environment production is restricted"):
+            await client.update_environment(MODEL, "production", SETTINGS, urgent=False)
 
 
-async def test_forgotten_names_are_read_again() -> None:
-    async with client(NAMES) as (baseten, server):
-        await baseten.model_id("llama")
-        baseten.forget_names()
-        await baseten.model_id("llama")
-
-        assert len(server.requests) == 2
-
-
-async def test_a_key_that_cannot_be_sent_is_refused_before_anything_is_sent() -> None:
-    with pytest.raises(errors.AuthenticationFailed, match="cannot be in a header"):
-        connected("https://api.baseten.co", key=f"{KEY}\n")
-
-
-async def test_the_key_is_in_no_repr() -> None:
-    async with client(ACCEPTED) as (baseten, server):
-        assert repr(baseten) == f"<Baseten <HttpApi {server.url}>>"
-
-
-class Counted:
-    """Answers like an API that allows so many requests in any second, counted when they arrive."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.arrivals: list[float] = []
-        self.refused = 0
-
-    async def __call__(self, request: Request, writer: Any) -> None:
-        now = asyncio.get_running_loop().time()
-        within = sum(1 for _ in itertools.takewhile(lambda time: now - time < 1, reversed(self.arrivals)))
-        self.arrivals.append(now)
-        if within < self.limit:
-            await ACCEPTED(request, writer)
-        else:
-            self.refused += 1
-            await answer(429, {"retry_after": 1})(request, writer)
-
-
-async def test_a_crowd_at_the_documented_rate_is_never_limited() -> None:
-    counted = Counted(limit=100)
-    async with client(counted, rate=100) as (baseten, _):
+async def test_a_crowd_at_the_documented_rate_is_never_limited(baseten: BasetenSimulator) -> None:
+    baseten.set_rate(100)
+    baseten.add_model(id="m-big", name="big", deployments=[DeploymentSpec(id=f"d{number}") for number in range(300)])
+    async with connected(baseten, rate=100, timeout=30) as client:
         answers = await asyncio.gather(
-            *(baseten.update_deployment("m1", f"d{number}", ONLY_MAX, urgent=False) for number in range(300))
+            *(client.update_deployment("m-big", f"d{number}", SETTINGS, urgent=False) for number in range(300))
         )
 
     assert {answer.status for answer in answers} == {"ACCEPTED"}
-    assert counted.refused == 0
+    assert baseten.count(status=429) == 0
+    assert baseten.peak(endpoint=WRITE) <= 100
+
+
+async def test_two_clients_of_the_same_key_stay_within_the_rate_together(baseten: BasetenSimulator) -> None:
+    baseten.set_rate(20)
+    limits = Limits()
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(baseten, limits=limits, rate=20)) for _ in range(2)]
+        await asyncio.gather(*(write(client) for client in clients for _ in range(15)))
+
+    assert baseten.count(status=429) == 0
+    assert baseten.peak(endpoint=WRITE) <= 20
+
+
+@pytest.mark.parametrize("told_in", ["body", "header", "both"])
+async def test_the_wait_the_api_asks_for_holds_for_all_clients_of_the_key(
+    baseten: BasetenSimulator, told_in: Any
+) -> None:
+    baseten.set_rate(1, retry_after=2, told_in=told_in)
+    limits = Limits()
+    async with (
+        connected(baseten, limits=limits) as first,
+        connected(baseten, limits=limits, scheme=AuthScheme.API_KEY) as second,
+    ):
+        await write(first)
+        with pytest.raises(errors.RateLimited, match="Rate limit exceeded") as raised:
+            await write(first)
+        baseten.set_rate(100)
+        await asyncio.gather(write(first), write(second))
+
+    refused, *later = baseten.journal(method="PATCH")[1:]
+    assert raised.value.retry_after == 2
+    assert len(later) == 2
+    assert min(entry.monotonic for entry in later) - refused.monotonic >= 2
+
+
+async def test_many_reads_of_a_model_are_one_request(baseten: BasetenSimulator) -> None:
+    async with connected(baseten) as client:
+        await asyncio.gather(*(client.deployment(MODEL, "d-free") for _ in range(100)))
+        await asyncio.gather(*(client.environment(MODEL, name) for name in ("production", "staging")))
+
+    assert baseten.count(method="GET") == 2
+
+
+async def test_ids_arrive_as_they_are(baseten: BasetenSimulator) -> None:
+    baseten.add_model(id="m#1", name="odd", environments=[EnvironmentSpec(name="e?2%41")])
+    async with connected(baseten) as client:
+        answer = await client.update_environment("m#1", "e?2%41", SETTINGS, urgent=False)
+
+    assert answer.status == "ACCEPTED"
+    assert baseten.journal(method="PATCH")[0].path == "/v1/models/m%231/environments/e%3F2%2541"
+
+
+async def test_a_redirect_is_not_followed(baseten: BasetenSimulator) -> None:
+    baseten.inject(Respond(status=307, headers={"Location": f"{baseten.url}/v1/models"}))
+    async with connected(baseten) as client:
+        with pytest.raises(errors.RemoteFailure, match="with a redirect, which is not followed"):
+            await write(client)
+
+    assert len(baseten.journal()) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_failures_in_front_of_the_api_pass(baseten: BasetenSimulator, status: int) -> None:
+    baseten.inject(Respond(status=status, body="<html>oops</html>", headers={"Content-Type": "text/html"}))
+    async with connected(baseten) as client:
+        with pytest.raises(errors.RemoteFailure, match=f"answered {status} to PATCH .* with text/html$"):
+            await write(client)
+        assert (await write(client)).status == "ACCEPTED"
+
+
+async def test_a_read_survives_a_dropped_connection(baseten: BasetenSimulator) -> None:
+    baseten.inject(Drop())
+    async with connected(baseten) as client:
+        assert (await client.deployment(MODEL, "d-free")).id == "d-free"
+
+
+async def test_a_write_whose_connection_drops_is_left_to_the_caller(baseten: BasetenSimulator) -> None:
+    baseten.inject(Drop(applied=True))
+    async with connected(baseten) as client:
+        with pytest.raises(errors.RemoteUnreachable, match="the connection broke"):
+            await write(client)
+        assert (await write(client)).status == "UNCHANGED"
+
+    assert len(baseten.journal(method="PATCH")) == 2
+
+
+async def test_a_truncated_answer_is_no_answer(baseten: BasetenSimulator) -> None:
+    baseten.inject(Truncate())
+    async with connected(baseten) as client:
+        with pytest.raises(errors.RemoteUnreachable):
+            await write(client)
+
+
+async def test_a_huge_answer_is_cut_off(baseten: BasetenSimulator) -> None:
+    baseten.inject(Huge(size=64 * 1024 * 1024))
+    async with connected(baseten, timeout=30) as client:
+        with pytest.raises(errors.RemoteFailure, match="with more than 16 MiB"):
+            await write(client)
+
+
+async def test_an_api_that_does_not_answer_is_given_up(baseten: BasetenSimulator) -> None:
+    baseten.inject(Delay(seconds=None))
+    async with connected(baseten, timeout=0.3) as client:
+        with pytest.raises(errors.RemoteUnreachable, match=r"did not answer PATCH .* within 0\.3 s"):
+            await write(client)

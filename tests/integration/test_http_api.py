@@ -386,6 +386,19 @@ async def test_everybody_with_the_same_key_waits_after_a_limited_request(clients
     assert min(arrived[1:]) - arrived[0] >= 0.5
 
 
+async def test_a_long_wait_is_told_to_everybody_without_a_request() -> None:
+    async with raw_server(answer(429, {"retry_after": 37})) as server, api(server.url) as http:
+        with pytest.raises(errors.RateLimited):
+            await get(http)
+        with pytest.raises(errors.RateLimited) as raised:
+            await get(http, "y")
+
+        assert raised.value.message == "Baseten asked not to be called with GET /v1/things/y for 37 s more"
+        assert raised.value.retry_after == pytest.approx(37, abs=1)
+        assert raised.value.status is None
+        assert len(server.requests) == 1
+
+
 async def test_another_endpoint_does_not_wait_after_a_limited_request() -> None:
     async with (
         raw_server(in_turn(answer(429, {"retry_after": 60}), answer(body={}))) as server,
@@ -439,8 +452,8 @@ async def test_a_request_after_the_end_of_the_connection_is_unreachable() -> Non
         answer(404, {"detail": [{"msg": KEY}]}),
         answer(400, {"message": "x" * 1010 + KEY}),
         answer(429, {"error": KEY}),
-        answer(500, raw=KEY.encode(), content_type=f"text/{KEY}"),
-        answer(200, raw=KEY.encode(), content_type=f"text/{KEY}"),
+        answer(500, raw=KEY.encode(), content_type="text/plain"),
+        answer(200, raw=KEY.encode(), content_type="text/plain"),
         hang_up,
         never,
     ],
@@ -451,8 +464,15 @@ async def test_the_key_is_in_no_error_and_no_log(act: Act, caplog: pytest.LogCap
     error, _ = await failure(act, timeout=0.3)
 
     assert KEY not in everything_shown(error)
-    assert KEY[:8] not in everything_shown(error).split("raise ")[-1]
-    assert KEY not in caplog.text.replace("Content-Type", "").replace(f"text/{KEY}", "")
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_the_key_is_in_no_error_though_the_answer_has_it_as_its_type(status: int) -> None:
+    error, _ = await failure(answer(status, raw=b"?", content_type=f"text/{KEY}"))
+
+    assert "text/[redacted]" in error.message
+    assert KEY not in everything_shown(error)
 
 
 async def test_the_key_is_in_no_error_about_bytes_that_are_no_http() -> None:

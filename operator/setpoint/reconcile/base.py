@@ -275,9 +275,7 @@ class Reconciler(ABC, Generic[R, S, T]):
                 raise
             raise await self.explain(client, target, desired, error) from None
         answered = self._clock.monotonic()
-        response = Response(
-            status=answer.status, message=clean_message(answer.message), time=utc(self._clock.now())
-        )
+        response = Response(status=answer.status, message=clean_message(answer.message), time=utc(self._clock.now()))
         memory.pending = Pending(
             response=response,
             answered=answered,

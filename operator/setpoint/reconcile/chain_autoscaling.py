@@ -146,9 +146,7 @@ class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
         """Return target, summary, applied and observed as the status keeps them; only those whose value is known."""
         chainlets = resource.spec.chainlets
         fields: dict[str, Any] = {
-            "target": ResolvedChain(
-                name=self.title(target), chain_id=target.chain_id, environment=target.environment
-            ),
+            "target": ResolvedChain(name=self.title(target), chain_id=target.chain_id, environment=target.environment),
             "summary": Summary(
                 min_replica=",".join(_shown(chainlet.autoscaling.min_replica) for chainlet in chainlets),
                 max_replica=",".join(_shown(chainlet.autoscaling.max_replica) for chainlet in chainlets),

@@ -82,9 +82,7 @@ def synced(target: str) -> Verdict:
 
 def applying(response: Response | None, drift: Sequence[Drift]) -> Verdict:
     """Return: written, but the remote does not show it yet."""
-    return Verdict(
-        "False", Reason.APPLYING, f"{_answered(response)}; waiting until {_listed(drift)}", Type.RECONCILING
-    )
+    return Verdict("False", Reason.APPLYING, f"{_answered(response)}; waiting until {_listed(drift)}", Type.RECONCILING)
 
 
 def queued(response: Response | None) -> Verdict:

@@ -99,6 +99,11 @@ class Controller:
         spread = min(resource.spec.every.total_seconds(), LONGEST_SPREAD)
         self._queue.add_after(key, self._random.uniform(0, spread))
 
+    def added(self, key: Key) -> None:
+        """Tell that the resource was created: it is looked at at once, unless it is already known."""
+        if key not in self._memory:
+            self._queue.add(key, Priority.URGENT)
+
     def connection_changed(self, key: Key) -> None:
         """Tell that the connection the resource refers to changed: it is looked at within moments."""
         self._queue.add_after(key, self._random.uniform(0, WAKE_SPREAD))
@@ -190,6 +195,7 @@ class Controller:
                 return
             except ClusterUnavailable as error:
                 log.warning("status not written: %s", error, extra={"object": key._asdict()})
+                self._tell(key, resource, outcome.events)
                 self._queue.add_rate_limited(key)
                 return
         self._tell(key, resource, outcome.events)

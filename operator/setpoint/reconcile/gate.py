@@ -47,6 +47,10 @@ class Gate(Generic[K]):
         self._probe_due = now + pause
         return pause
 
+    def probe_now(self) -> None:
+        """Let the next caller through as a probe: the credential is another one now."""
+        self._probe_due = float("-inf")
+
     def open(self) -> set[K]:
         """Let everybody through again; return those who were turned away."""
         woken, self._waiting = self._waiting, set()

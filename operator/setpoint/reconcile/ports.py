@@ -72,6 +72,9 @@ class View(Protocol):
             pydantic.ValidationError: there is one, but it does not fit the model.
         """
 
+    def bare(self, key: Key) -> Managed | None:
+        """Return a resource whose spec does not fit the model, with an empty spec; None where there is none."""
+
     async def confirm(self, key: Key) -> Managed | None:
         """Return the resource as the API server has it now, so that what vanished unseen is never enforced.
 

@@ -30,8 +30,8 @@ import stamina
 from setpoint import __version__
 from setpoint.remotes import answers
 from setpoint.remotes.credential import Credential
-from setpoint.remotes.errors import RateLimited, RemoteFailure, RemoteUnreachable, TargetNotFound
-from setpoint.remotes.limits import Limits
+from setpoint.remotes.errors import RateLimited, RemoteError, RemoteFailure, RemoteUnreachable, TargetNotFound
+from setpoint.remotes.limits import LanePaused, Limits
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that are read; a list of ten thousand deployments is about half of it."""
@@ -129,24 +129,27 @@ class HttpApi:
 
     async def _attempt(self, method: str, template: str, path: str, json: Any, *, urgent: bool) -> Any:
         endpoint = f"{method} {template}"
-        async with self._allowance.turn(endpoint, self._connections, urgent=urgent):
-            if self._client.is_closed:
-                raise RemoteUnreachable(f"the connection to {self._service} was closed before {method} {path} was sent")
-            try:
-                async with asyncio.timeout(self._timeout):
-                    response, body = await self._exchange(method, path, json)
-            except (httpx.HTTPError, TimeoutError) as error:
-                unreachable = self._unreachable(method, path, error)
-            else:
-                return self._result(method, path, endpoint, response, body)
+        failure: RemoteError
+        try:
+            async with self._allowance.turn(endpoint, self._connections, urgent=urgent):
+                response, body = await self._send(method, path, json)
+        except LanePaused as paused:
+            text = f"{self._service} asked not to be called with {method} {path} for {paused.seconds:.0f} s more"
+            failure = RateLimited(text, retry_after=paused.seconds)
+        except (httpx.HTTPError, TimeoutError) as error:
+            failure = self._unreachable(method, path, error)
+        else:
+            return self._result(method, path, endpoint, response, body)
         # Raised out here, so that no error of httpx, which holds the request and its headers, is chained to this one.
-        raise unreachable
+        raise failure
 
-    async def _exchange(self, method: str, path: str, json: Any) -> tuple[httpx.Response, bytes | None]:
+    async def _send(self, method: str, path: str, json: Any) -> tuple[httpx.Response, bytes | None]:
         """Return the answer and its body, None where that is too large."""
+        if self._client.is_closed:
+            raise RemoteUnreachable(f"the connection to {self._service} was closed before {method} {path} was sent")
         url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path.encode())
         body = bytearray()
-        async with self._client.stream(method, url, json=json) as response:
+        async with asyncio.timeout(self._timeout), self._client.stream(method, url, json=json) as response:
             async for chunk in response.aiter_raw():
                 if len(body) + len(chunk) > LARGEST_ANSWER:
                     return response, None

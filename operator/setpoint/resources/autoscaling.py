@@ -57,7 +57,9 @@ class AutoscalingSettings(Model):
     ] = None
     max_replica: Annotated[
         int | None,
-        Field(ge=1, description="Replicas started at most, 1 or more. The organisation may cap it. Platform default: 1."),
+        Field(
+            ge=1, description="Replicas started at most, 1 or more. The organisation may cap it. Platform default: 1."
+        ),
     ] = None
     autoscaling_window: Annotated[
         int | None,

@@ -118,9 +118,7 @@ def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> di
     if "items" in schema:
         result["items"] = _structural(schema["items"], definitions)
     if "properties" in schema:
-        result["properties"] = {
-            name: _structural(value, definitions) for name, value in schema["properties"].items()
-        }
+        result["properties"] = {name: _structural(value, definitions) for name, value in schema["properties"].items()}
     return result
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setpoint.remotes.limits import HEADROOM, SPARE_ACCOUNTS, Allowance, Limits
+from setpoint.remotes.limits import HEADROOM, SPARE_ACCOUNTS, Allowance, LanePaused, Limits
 from tests.virtual_time import now, run
 
 READ = "GET /v1/models/{model_id}/deployments"
@@ -113,12 +113,12 @@ def test_a_client_that_comes_back_finds_the_pause() -> None:
     async def main() -> float:
         limits = Limits()
         first = limits.join(URL, "key", 10)
-        first.pause(READ, 30)
+        first.pause(READ, 4)
         first.leave()
         await Caller(limits.join(URL, "key", 10)).send()
         return now()
 
-    assert run(main()) >= 30
+    assert run(main()) >= 4
 
 
 def test_accounts_without_clients_are_bounded() -> None:
@@ -138,13 +138,13 @@ def test_a_pause_holds_everybody_and_then_they_leave_at_the_pace() -> None:
         limits = Limits()
         callers = [Caller(limits.join(URL, "key", 10)) for _ in range(2)]
         await callers[0].send()
-        callers[0].allowance.pause(READ, 37)
+        callers[0].allowance.pause(READ, 5)
         await asyncio.gather(*(caller.send() for caller in callers for _ in range(20)))
         return sorted(callers[0].left + callers[1].left)[1:]
 
     left = run(main())
 
-    assert min(left) >= 37
+    assert min(left) >= 5
     assert most_in_a_second(left) <= 10
 
 
@@ -154,22 +154,22 @@ def test_a_pause_that_begins_while_callers_wait_for_a_connection_holds_them() ->
         busy = asyncio.create_task(caller.send(takes=3))
         waiting = asyncio.create_task(caller.send())
         await asyncio.sleep(1)
-        caller.allowance.pause(READ, 10)
+        caller.allowance.pause(READ, 4)
         await asyncio.gather(busy, waiting)
         return caller.left
 
-    assert run(main())[1] >= 11
+    assert run(main())[1] >= 5
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     async def main() -> float:
         caller = Caller(Limits().join(URL, "key", 10))
-        caller.allowance.pause(READ, 30)
+        caller.allowance.pause(READ, 4)
         caller.allowance.pause(READ, 1)
         await caller.send()
         return now()
 
-    assert run(main()) >= 30
+    assert run(main()) >= 4
 
 
 def test_urgent_callers_go_ahead_of_those_who_wait_longer() -> None:
@@ -195,7 +195,7 @@ def test_urgent_callers_go_ahead_of_those_who_wait_longer() -> None:
 def test_connections_are_taken_only_by_those_whose_turn_is_near() -> None:
     async def main() -> float:
         caller = Caller(Limits().join(URL, "key", 10), connections=2)
-        caller.allowance.pause(READ, 60)
+        caller.allowance.pause(READ, 5)
         paused = [asyncio.create_task(caller.send(READ)) for _ in range(50)]
         await asyncio.sleep(1)
         await caller.send(WRITE)
@@ -204,6 +204,38 @@ def test_connections_are_taken_only_by_those_whose_turn_is_near() -> None:
         return written
 
     assert run(main()) < 2
+
+
+def test_a_long_pause_is_told_to_everybody_at_once() -> None:
+    async def main() -> tuple[list[float], float, int]:
+        caller = Caller(Limits().join(URL, "key", 10))
+        waiting = [asyncio.create_task(caller.send()) for _ in range(20)]
+        await asyncio.sleep(0.95)
+        caller.allowance.pause(READ, 37)
+        late = asyncio.create_task(caller.send(urgent=True))
+        results = await asyncio.gather(*waiting, late, return_exceptions=True)
+        told = [result.seconds for result in results if isinstance(result, LanePaused)]
+        return told, now(), len(caller.left)
+
+    told, done, left = run(main())
+
+    assert len(told) + left == 21
+    assert left <= 11
+    assert all(seconds == pytest.approx(37, abs=0.2) for seconds in told)
+    assert done < 1.2
+
+
+def test_the_lane_opens_when_a_long_pause_is_over() -> None:
+    async def main() -> float:
+        caller = Caller(Limits().join(URL, "key", 10))
+        caller.allowance.pause(READ, 37)
+        with pytest.raises(LanePaused):
+            await caller.send()
+        await asyncio.sleep(33)
+        await caller.send()
+        return now()
+
+    assert run(main()) >= 37
 
 
 @settings(max_examples=60, deadline=None)

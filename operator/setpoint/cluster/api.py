@@ -1,0 +1,148 @@
+"""The few requests the operator makes to the Kubernetes API server, besides kopf's watches.
+
+`kubernetes.aio` waits five minutes for an answer unless told otherwise, so every request here carries a timeout, and every
+failure becomes one of three: the thing is not there, the request is wrong, or the API server cannot tell now.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from setpoint.reconcile.ports import ClusterUnavailable, ResourceGone
+from setpoint.resources import GROUP, VERSION, Resource
+from setpoint.resources.common import clean_message
+
+REQUEST_TIMEOUT = 15.0
+PAGE = 500
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class NoCluster(Exception):
+    """There is neither a service account nor a kubeconfig."""
+
+
+class RequestRefused(Exception):
+    """The API server refused a request that it understood: the operator's rights or its version do not fit."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+async def connect() -> "KubeApi":
+    """Return an API client by the usual rules: the pod's service account, else the kubeconfig.
+
+    Raises:
+        NoCluster: there is neither.
+    """
+    configuration = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        try:
+            await config.load_kube_config(client_configuration=configuration)
+        except (ConfigException, OSError) as error:
+            raise NoCluster(f"no cluster to work on: {error}") from None
+    return KubeApi(client.ApiClient(configuration))
+
+
+class KubeApi:
+    """Reads and patches single objects; JSON objects in, JSON objects out."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._client = api_client
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return an object.
+
+        Raises:
+            ResourceGone: it is not there.
+            ClusterUnavailable: the API server could not tell.
+            RequestRefused: the API server refused to tell.
+        """
+        return await self._request("GET", path)
+
+    async def merge_patch(self, path: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Apply a merge patch (RFC 7396) and return the object as it then is; raises as `get`."""
+        return await self._request("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object and return it; raises as `get`."""
+        return await self._request("POST", path, body=body)
+
+    async def metadata(self, path: str, label_selector: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Yield the metadata of every object of a collection, page by page; raises as `get`."""
+        token = ""
+        while True:
+            query = [("limit", str(PAGE))]
+            if token:
+                query.append(("continue", token))
+            if label_selector:
+                query.append(("labelSelector", label_selector))
+            page = await self._request("GET", path, query=query, accept=_METADATA_ONLY)
+            for item in page.get("items", []):
+                yield item["metadata"]
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> dict[str, Any]:
+        headers = {"Accept": accept, "Content-Type": content_type}
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                request = await self._client.param_serialize(
+                    method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
+                )
+                response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
+                data = await response.read()
+        except TimeoutError:
+            raise ClusterUnavailable(f"the API server did not answer {method} {path} in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClusterUnavailable(f"the API server could not be reached: {error}") from None
+        return _parsed(method, path, response.status, data)
+
+
+def collection(model: type[Resource], namespace: str | None) -> str:
+    """Return the path of all objects of a kind, in one namespace or in all."""
+    where = f"/namespaces/{namespace}" if namespace and model.SCOPE == "Namespaced" else ""
+    return f"/apis/{GROUP}/{VERSION}{where}/{model.PLURAL}"
+
+
+def item(model: type[Resource], namespace: str, name: str) -> str:
+    """Return the path of one object of a kind."""
+    return f"{collection(model, namespace)}/{name}"
+
+
+def _parsed(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data) if data else {}
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    if status < 300:
+        return body
+    message = clean_message(str(body.get("message") or f"answered {status}"))
+    if status == 404:
+        raise ResourceGone(message)
+    if status in {401, 408, 409, 429} or status >= 500:
+        raise ClusterUnavailable(f"{method} {path}: {message}")
+    raise RequestRefused(status, f"{method} {path}: {message}")

@@ -1,0 +1,80 @@
+"""Kubernetes Events: what happened to a resource, for `kubectl describe`.
+
+Events are help for people, not state: they are posted by one task from a bounded queue, and dropped where the API server
+does not take them or cannot keep up.
+"""
+
+import asyncio
+import logging
+import socket
+from typing import Any
+from uuid import uuid4
+
+from setpoint.cluster.api import KubeApi, RequestRefused
+from setpoint.reconcile.ports import Clock, ClusterUnavailable, Event, ResourceGone
+from setpoint.resources.common import API_VERSION, Managed
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "setpoint"
+BACKLOG = 2000
+
+
+class EventPoster:
+    """Posts Events in the background."""
+
+    def __init__(self, kube: KubeApi, clock: Clock) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
+        self._host = socket.gethostname()
+
+    def post(self, resource: Managed, event: Event) -> None:
+        """Queue an Event about a resource; dropped when too many wait already."""
+        meta = resource.metadata
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{meta.name[:200]}.{uuid4().hex[:16]}", "namespace": meta.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": resource.kind(),
+                "namespace": meta.namespace,
+                "name": meta.name,
+                "uid": meta.uid,
+                "resourceVersion": meta.resource_version,
+            },
+            "type": str(event.type),
+            "reason": event.reason,
+            "message": event.message[:1024],
+            "source": {"component": COMPONENT, "host": self._host},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._host,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            self._queue.put_nowait((f"/api/v1/namespaces/{meta.namespace}/events", body))
+        except asyncio.QueueFull:
+            log.debug("dropped an Event: %d wait already", BACKLOG)
+
+    async def run(self) -> None:
+        """Post for ever."""
+        while True:
+            path, body = await self._queue.get()
+            try:
+                await self._kube.create(path, body)
+            except (ClusterUnavailable, RequestRefused, ResourceGone) as error:
+                log.debug("an Event was not posted: %s", error)
+            finally:
+                self._queue.task_done()
+
+    async def drain(self, timeout: float) -> None:
+        """Wait until what is queued was posted, but not longer than `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._queue.join()
+        except TimeoutError:
+            log.debug("%d Events were not posted before the end", self._queue.qsize())

@@ -1,0 +1,79 @@
+"""kopf's part: watches in, keys out.
+
+Only `on.event` is used. It is called for every event and, with type None, for every object of a list at start and after a
+gap, so the handlers are idempotent and do no more than keep the object and say that something may have changed. The
+change-detecting handlers, timers and daemons would write annotations and finalizers onto every resource.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+from pydantic import ValidationError
+
+from setpoint.cluster.store import Store
+from setpoint.reconcile.controller import Controller
+from setpoint.reconcile.ports import Key
+from setpoint.resources import CONNECTION_KINDS, GROUP, MANAGED_KINDS, VERSION, Managed, Resource
+
+log = logging.getLogger(__name__)
+
+
+def register(registry: kopf.OperatorRegistry, store: Store, controller: Controller, *, cluster_wide: bool) -> None:
+    """Put the handlers of every kind into a registry; cluster-scoped kinds only where the whole cluster is served."""
+    for model in MANAGED_KINDS:
+        _register_managed(registry, model, store, controller)
+    for kind in CONNECTION_KINDS:
+        if cluster_wide or kind.SCOPE == "Namespaced":
+            _register_connection(registry, kind, store, controller)
+
+
+def _register_managed(
+    registry: kopf.OperatorRegistry, model: type[Managed], store: Store, controller: Controller
+) -> None:
+    kind = model.kind()
+
+    @kopf.on.event(GROUP, VERSION, model.PLURAL, registry=registry, id=f"{kind}-seen")
+    async def seen(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 - kopf's name
+        metadata = body["metadata"]
+        if type == "DELETED":
+            key = Key(kind, metadata.get("namespace", ""), metadata["name"])
+            if store.drop(key, metadata["uid"]):
+                controller.gone(key)
+            return
+        key, news = store.put(kind, body)
+        if news:
+            controller.changed(key)
+        elif type == "ADDED":
+            controller.added(key)
+        else:
+            controller.seen(key)
+
+
+def _register_connection(
+    registry: kopf.OperatorRegistry, model: type[Resource], store: Store, controller: Controller
+) -> None:
+    kind = model.kind()
+
+    @kopf.on.event(GROUP, VERSION, model.PLURAL, registry=registry, id=f"{kind}-seen")
+    async def seen(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 - kopf's name
+        metadata = body["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        if type == "DELETED":
+            store.drop_connection(kind, namespace, name)
+            changed = True
+        else:
+            try:
+                changed = store.put_connection({**body, "kind": kind})
+            except ValidationError as error:
+                log.error(
+                    "this connection cannot be read: %d fields do not fit",
+                    error.error_count(),
+                    extra={"object": {"kind": kind, "namespace": namespace, "name": name}},
+                )
+                store.drop_connection(kind, namespace, name)
+                changed = True
+        if changed:
+            for key in store.users_of(kind, namespace, name):
+                controller.connection_changed(key)

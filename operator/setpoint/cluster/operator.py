@@ -1,0 +1,261 @@
+"""Puts the operator together and runs it until it is told to stop.
+
+kopf cancels, when it stops, every task that was created after it started. So everything that has to outlive it for a moment,
+the workers with their writes in flight, the poster of Events and the health endpoints, is started before it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import kopf
+
+from setpoint.cluster import api
+from setpoint.cluster.audit import Audit
+from setpoint.cluster.connections import ConnectionPool
+from setpoint.cluster.events import EventPoster
+from setpoint.cluster.handlers import register
+from setpoint.cluster.health import HealthServer
+from setpoint.cluster.secrets import Secrets
+from setpoint.cluster.status import StatusWriter
+from setpoint.cluster.store import Store
+from setpoint.reconcile.base import Reconciler
+from setpoint.reconcile.chain_autoscaling import ChainReconciler
+from setpoint.reconcile.controller import Controller
+from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
+from setpoint.reconcile.ports import Clock, ClusterUnavailable, LoopClock, ResourceGone
+from setpoint.remotes.limits import Limits
+from setpoint.resources import GROUP, KINDS, MANAGED_KINDS, VERSION, ChainAutoscaling, DeploymentAutoscaling
+from setpoint.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GRACE = 8.0
+"""Seconds the looks under way may take to end after a signal; Kubernetes allows 30 for all of it."""
+
+SHARD_LABEL = f"sharding.{GROUP}/key"
+_CRD_PATIENCE = 2.0
+
+
+class NullDiffBase(kopf.DiffBaseStorage):
+    """Keeps no copy of the last seen object: nothing here compares with it."""
+
+    def build(self, *, body: Any, extra_fields: Any = None, ignored_fields: Any = None) -> Any:
+        """Return nothing to compare."""
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        """Return nothing to compare."""
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Keep nothing."""
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        NoCluster: there is neither a service account nor a kubeconfig.
+        OSError: the health address cannot be used.
+    """
+    kube = await api.connect()
+    try:
+        await _run_with(kube, settings)
+    finally:
+        await kube.aclose()
+
+
+async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
+    clock = LoopClock()
+    random = Random()  # noqa: S311 - jitter, no secret
+    namespaces = settings.watched_namespaces
+    store = Store(kube, clock)
+    events = EventPoster(kube, clock)
+    connections = ConnectionPool(
+        kube=kube,
+        store=store,
+        secrets=Secrets(kube, clock),
+        limits=Limits(),
+        hosts=settings.hosts,
+        clock=clock,
+        cluster_wide=not namespaces,
+    )
+    controller = Controller(
+        view=store,
+        reporter=StatusWriter(kube, store, events),
+        reconcilers=_reconcilers(connections, clock, random, settings),
+        clock=clock,
+        random=random,
+        workers=settings.workers,
+    )
+    audit = Audit(
+        kube=kube,
+        store=store,
+        controller=controller,
+        clock=clock,
+        namespaces=namespaces,
+        label_selector=_shard_selector(settings),
+    )
+    watching = asyncio.Event()
+    health = HealthServer(
+        settings.health_address,
+        live=lambda: audit.dead_watch,
+        ready=lambda: audit.dead_watch if watching.is_set() else "not watching yet",
+    )
+    await health.start()
+    stopping = asyncio.Event()
+    background = [
+        asyncio.create_task(controller.run(), name="controller"),
+        asyncio.create_task(events.run(), name="events"),
+        asyncio.create_task(audit.run(), name="audit"),
+        asyncio.create_task(_take_signals(watching, stopping), name="signals"),
+    ]
+    try:
+        await _until_stopped(kube, settings, store, controller, watching, stopping, background)
+        controller.stop()
+        await _wind_down(background[0], events)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await connections.aclose()
+        await health.stop()
+    log.info("stopped")
+
+
+async def _until_stopped(
+    kube: api.KubeApi,
+    settings: Settings,
+    store: Store,
+    controller: Controller,
+    watching: asyncio.Event,
+    stopping: asyncio.Event,
+    background: list[asyncio.Task[None]],
+) -> None:
+    """Watch until a signal comes; anything else that ends is a failure of the whole process.
+
+    Raises:
+        RuntimeError: a part that should run for ever ended.
+    """
+    _listen(stopping)
+    if not await _wait_for_crds(kube, stopping):
+        return
+    namespaces = settings.watched_namespaces
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
+    register(registry, store, controller, cluster_wide=not namespaces)
+    log.info("watching %s", ", ".join(namespaces) if namespaces else "all namespaces")
+    watch = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            settings=_kopf_settings(settings),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            ready_flag=watching,
+            stop_flag=stopping,
+        ),
+        name="watch",
+    )
+    stopped = asyncio.create_task(stopping.wait(), name="stopped")
+    await asyncio.wait({watch, stopped, *background[:3]}, return_when=asyncio.FIRST_COMPLETED)
+    if stopping.is_set():
+        controller.stop()
+    try:
+        for task in background[:3]:
+            if task.done() and not stopping.is_set():
+                task.result()
+                raise RuntimeError(f"{task.get_name()} ended by itself")
+        if watch.done() and not stopping.is_set():
+            watch.result()
+            raise RuntimeError("the watch ended by itself")
+    finally:
+        stopping.set()
+        stopped.cancel()
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(GRACE):
+                await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _wait_for_crds(kube: api.KubeApi, stopping: asyncio.Event) -> bool:
+    """Wait until the API server serves every kind; False where a signal came first."""
+    told = False
+    wanted = {model.PLURAL for model in KINDS}
+    while not stopping.is_set():
+        try:
+            served = await kube.get(f"/apis/{GROUP}/{VERSION}")
+            missing = wanted - {entry["name"] for entry in served.get("resources", [])}
+            problem = f"CRDs are missing: {', '.join(sorted(missing))} (kubectl apply -f crds/)" if missing else None
+        except ResourceGone:
+            problem = "the CRDs are not installed (kubectl apply -f crds/)"
+        except (ClusterUnavailable, api.RequestRefused) as error:
+            problem = str(error)
+        if problem is None:
+            return True
+        if not told:
+            log.warning("waiting: %s", problem)
+            told = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CRD_PATIENCE):
+                await stopping.wait()
+    return False
+
+
+async def _wind_down(controller: asyncio.Task[None], events: EventPoster) -> None:
+    """Let the looks under way end and their Events go out, within the grace."""
+    try:
+        async with asyncio.timeout(GRACE):
+            await asyncio.shield(controller)
+    except TimeoutError:
+        log.warning("some looks did not end within %d s", GRACE)
+    await events.drain(1.0)
+
+
+def _listen(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+
+async def _take_signals(watching: asyncio.Event, stopping: asyncio.Event) -> None:
+    """Take the signals back from kopf, which claims them at its start, so that work stops the moment one comes."""
+    await watching.wait()
+    _listen(stopping)
+
+
+def _reconcilers(
+    connections: ConnectionPool, clock: Clock, random: Random, settings: Settings
+) -> Mapping[str, Reconciler[Any, Any, Any]]:
+    return {
+        DeploymentAutoscaling.kind(): DeploymentReconciler(connections, clock, random, dry_run=settings.dry_run),
+        ChainAutoscaling.kind(): ChainReconciler(connections, clock, random, dry_run=settings.dry_run),
+    }
+
+
+def _shard_selector(settings: Settings) -> str | None:
+    return f"{SHARD_LABEL}={settings.shard}" if settings.shard else None
+
+
+def _kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+    """Return kopf's settings for a plain informer: no Events, no annotations, no scanning of the cluster."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.persistence.diffbase_storage = NullDiffBase()
+    chosen.persistence.progress_storage = kopf.StatusProgressStorage()
+    chosen.networking.request_timeout = 30.0
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 330.0
+    chosen.watching.chunk_size = api.PAGE
+    chosen.queueing.idle_timeout = 0.5
+    chosen.process.ultimate_exiting_timeout = None
+    selector = _shard_selector(settings)
+    if selector is not None:
+        for model in MANAGED_KINDS:
+            chosen.watching.label_selectors[GROUP, VERSION, model.PLURAL] = selector
+    return chosen

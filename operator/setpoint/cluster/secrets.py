@@ -1,0 +1,66 @@
+"""Reads single keys of Secrets, when they are needed, and keeps them for at most a minute.
+
+Only `get` is used, so that a Role can name the Secrets; nothing is listed or watched. The values live in this cache and in
+the clients that use them, and appear in no log, Event, status or exception text.
+"""
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+
+from setpoint.cluster.api import KubeApi, RequestRefused
+from setpoint.reconcile.ports import Clock, ConnectionNotFound, ResourceGone
+
+LIFETIME = 60.0
+
+
+class Secrets:
+    """Values of Secret keys by namespace, name and key."""
+
+    def __init__(self, kube: KubeApi, clock: Clock) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def value(self, namespace: str, name: str, key: str, *, not_older_than: float | None = None) -> str:
+        """Return one key's value as text, without line breaks at its end (which editors and `echo` leave there).
+
+        `not_older_than` is a monotonic time: what was read before it is read again.
+
+        Raises:
+            ConnectionNotFound: the Secret or the key is missing, or may not be read.
+            ClusterUnavailable: the API server could not tell.
+        """
+        data = await self._data(namespace, name, not_older_than)
+        encoded = data.get(key)
+        if encoded is None:
+            there = ", ".join(sorted(data)[:10]) or "none"
+            raise ConnectionNotFound(f"Secret {namespace}/{name} has no key {key}; its keys: {there}")
+        try:
+            text = base64.b64decode(encoded, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise ConnectionNotFound(f"key {key} of Secret {namespace}/{name} is not text") from None
+        return text.rstrip("\r\n")
+
+    async def _data(self, namespace: str, name: str, not_older_than: float | None) -> dict[str, Any]:
+        where = (namespace, name)
+        oldest = self._clock.monotonic() - LIFETIME
+        if not_older_than is not None:
+            oldest = max(oldest, not_older_than)
+        async with self._locks.setdefault(where, asyncio.Lock()):
+            known = self._known.get(where)
+            if known is not None and known[0] >= oldest:
+                return known[1]
+            self._known.pop(where, None)
+            started = self._clock.monotonic()
+            try:
+                body = await self._kube.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+            except ResourceGone:
+                raise ConnectionNotFound(f"Secret {namespace}/{name} does not exist") from None
+            except RequestRefused as error:
+                raise ConnectionNotFound(f"Secret {namespace}/{name} cannot be read: {error}") from None
+            data: dict[str, Any] = body.get("data") or {}
+            self._known[where] = (started, data)
+            return data

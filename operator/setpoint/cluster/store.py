@@ -1,0 +1,223 @@
+"""What is known of the resources, fed by the watch.
+
+Objects are kept as the few bytes of JSON that matter (identity, spec, status) and read into models when their turn comes:
+a model of ten thousand resources would weigh several times as much.
+
+The watch tells what is there, but kopf's re-list after a gap does not tell what is gone. So a resource is trusted without
+asking only for a short time after it was last seen; later, `confirm` asks the API server before anything is written, and
+the audit (`audit`) drops what a list does not have any more.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from setpoint.cluster import api
+from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone
+from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnection, Connection, Managed, ObjectMeta
+from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase, StatusBase
+
+TRUST = 15.0
+"""Seconds for which a watch event is proof enough that a resource is there and unchanged."""
+
+_META = ("name", "namespace", "uid", "generation", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+
+
+@dataclass(slots=True)
+class _Entry:
+    uid: str
+    generation: int
+    version: str
+    requested_at: str | None
+    connection: ConnectionRef
+    body: bytes
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What identifies one state of one object."""
+
+    uid: str
+    version: str
+
+
+class Store:
+    """The resources and connections the watch has shown; implements the controller's view."""
+
+    def __init__(self, kube: api.KubeApi, clock: Clock, *, trust: float = TRUST) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._trust = trust
+        self._managed: dict[Key, _Entry] = {}
+        self._connections: dict[Key, Connection | ClusterConnection] = {}
+        self._models: dict[str, type[Managed]] = {model.kind(): model for model in MANAGED_KINDS}
+
+    def __len__(self) -> int:
+        return len(self._managed)
+
+    def put(self, kind: str, body: Mapping[str, Any]) -> tuple[Key, bool]:
+        """Keep an object of a managed kind; tell its key and whether it asks for a look it has not had.
+
+        An older version than the one known is ignored: an answer to the operator's own patch may overtake the watch.
+        """
+        metadata = body["metadata"]
+        key = Key(kind, metadata.get("namespace", ""), metadata["name"])
+        known = self._managed.get(key)
+        if known is not None and known.uid == metadata["uid"] and _older(metadata["resourceVersion"], known.version):
+            known.seen = self._clock.monotonic()
+            return key, False
+        entry = _Entry(
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            version=metadata["resourceVersion"],
+            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT),
+            connection=_connection(body),
+            body=_essence(body),
+            seen=self._clock.monotonic(),
+        )
+        self._managed[key] = entry
+        news = known is not None and (known.uid, known.generation, known.requested_at) != (
+            entry.uid,
+            entry.generation,
+            entry.requested_at,
+        )
+        return key, news
+
+    def drop(self, key: Key, uid: str | None = None) -> bool:
+        """Forget an object (only that of the uid, if one is given); tell whether it was known."""
+        known = self._managed.get(key)
+        if known is None or (uid is not None and known.uid != uid):
+            return False
+        del self._managed[key]
+        return True
+
+    def get(self, key: Key) -> Managed | None:
+        """Return the newest known version of the resource, or None.
+
+        Raises:
+            ValidationError: its spec does not fit the model.
+        """
+        entry = self._managed.get(key)
+        return None if entry is None else self._read(key, entry)
+
+    def bare(self, key: Key) -> Managed | None:
+        """Return a resource whose spec cannot be read, with metadata and an empty spec."""
+        entry = self._managed.get(key)
+        if entry is None:
+            return None
+        body = json.loads(entry.body)
+        metadata = ObjectMeta.model_validate(body["metadata"])
+        try:
+            status = StatusBase.model_validate(body.get("status") or {})
+        except ValidationError:
+            status = StatusBase()
+        return self._models[key.kind].model_construct(metadata=metadata, spec=SpecBase(), status=status)
+
+    async def confirm(self, key: Key) -> Managed | None:
+        """Return the resource as it is now, asking the API server unless the watch has shown it a moment ago.
+
+        Raises:
+            ClusterUnavailable: the API server could not tell.
+            ValidationError: its spec does not fit the model.
+        """
+        entry = self._managed.get(key)
+        if entry is None:
+            return None
+        if self._clock.monotonic() - entry.seen > self._trust:
+            try:
+                body = await self._kube.get(api.item(self._models[key.kind], key.namespace, key.name))
+            except ResourceGone:
+                self.drop(key, entry.uid)
+                return None
+            except api.RequestRefused as error:
+                raise ClusterUnavailable(str(error)) from None
+            self.put(key.kind, body)
+        return self.get(key)
+
+    def status_known(self, key: Key) -> dict[str, Any] | None:
+        """Return the status as the API server last showed it, or None where the resource is not known."""
+        entry = self._managed.get(key)
+        if entry is None:
+            return None
+        status: dict[str, Any] = json.loads(entry.body).get("status") or {}
+        return status
+
+    def known(self, kind: str) -> dict[Key, Identity]:
+        """Return key and identity of every known resource of a kind."""
+        return {key: Identity(entry.uid, entry.version) for key, entry in self._managed.items() if key.kind == kind}
+
+    def seen_since(self, key: Key, moment: float) -> bool:
+        """Tell whether the watch has shown the resource since that moment."""
+        entry = self._managed.get(key)
+        return entry is not None and entry.seen >= moment
+
+    def put_connection(self, body: Mapping[str, Any]) -> bool:
+        """Keep a Connection or ClusterConnection; tell whether its spec is new.
+
+        Raises:
+            ValidationError: it does not fit the model.
+        """
+        model = next(model for model in CONNECTION_KINDS if model.kind() == body["kind"])
+        connection = model.from_body(body)
+        if not isinstance(connection, Connection | ClusterConnection):
+            return False
+        key = Key(model.kind(), connection.metadata.namespace, connection.metadata.name)
+        known = self._connections.get(key)
+        self._connections[key] = connection
+        return known is None or known.metadata.uid != connection.metadata.uid or known.spec != connection.spec
+
+    def drop_connection(self, kind: str, namespace: str, name: str) -> None:
+        """Forget a Connection or ClusterConnection."""
+        self._connections.pop(Key(kind, namespace, name), None)
+
+    def connection(self, kind: str, namespace: str, name: str) -> Connection | ClusterConnection | None:
+        """Return a Connection of a namespace, or a ClusterConnection (whose namespace is empty)."""
+        return self._connections.get(Key(kind, namespace if kind == Connection.kind() else "", name))
+
+    def users_of(self, kind: str, namespace: str, name: str) -> Iterable[Key]:
+        """Return the resources that refer, or fall back, to a connection."""
+        return [
+            key
+            for key, entry in self._managed.items()
+            if entry.connection.name == name
+            and entry.connection.kind in {None, kind}
+            and (kind == ClusterConnection.kind() or key.namespace == namespace)
+        ]
+
+    def _read(self, key: Key, entry: _Entry) -> Managed:
+        model = self._models[key.kind]
+        try:
+            return model.model_validate_json(entry.body)
+        except ValidationError:
+            # A status someone else wrote must not keep the spec from being enforced.
+            body = json.loads(entry.body)
+            body.pop("status", None)
+            return model.from_body(body)
+
+
+def _essence(body: Mapping[str, Any]) -> bytes:
+    metadata = {name: body["metadata"][name] for name in _META if name in body["metadata"]}
+    annotations = body["metadata"].get("annotations") or {}
+    if REQUESTED_AT in annotations:
+        metadata["annotations"] = {REQUESTED_AT: annotations[REQUESTED_AT]}
+    essence = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status") or {}}
+    return json.dumps(essence, separators=(",", ":")).encode()
+
+
+def _connection(body: Mapping[str, Any]) -> ConnectionRef:
+    try:
+        return ConnectionRef.model_validate((body.get("spec") or {}).get("connectionRef") or {})
+    except ValidationError:
+        return ConnectionRef()
+
+
+def _older(version: str, known: str) -> bool:
+    """Tell whether a resourceVersion is older; comparable as numbers since Kubernetes 1.35 (KEP-5504), as ever in etcd."""
+    try:
+        return int(version) < int(known)
+    except ValueError:
+        return False

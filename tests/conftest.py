@@ -1,0 +1,6 @@
+"""Fixtures that every test can ask for."""
+
+from tests.controlplane.fixtures import controlplane, namespace
+from tests.simulators.fixtures import baseten, baseten_process
+
+__all__ = ["baseten", "baseten_process", "controlplane", "namespace"]

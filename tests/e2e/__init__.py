@@ -1,0 +1,1 @@
+"""The operator as a process of its own, on a real API server and a simulated remote API."""

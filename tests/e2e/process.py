@@ -1,0 +1,136 @@
+"""Runs the operator as users do: the command `setpoint run`, with the rights of its ServiceAccount."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tests.controlplane.plane import ControlPlane
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "setpoint-system"
+STOP = 15.0
+
+
+def install(plane: ControlPlane) -> None:
+    """Put the CRDs and the operator's rights into the cluster, as the README tells, and wait until they are served."""
+    plane.kubectl("apply", "-f", str(ROOT / "crds"), "-f", str(ROOT / "deploy" / "rbac.yaml"))
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    eventually(lambda: plane.get("serviceaccount", "setpoint", NAMESPACE), timeout=30)
+
+
+class OperatorProcess:
+    """A running operator; its log is kept in a file."""
+
+    def __init__(self, process: subprocess.Popen[bytes], health: str, folder: "tempfile.TemporaryDirectory[str]") -> None:
+        self._process = process
+        self._folder = folder
+        self.health = health
+        self.log_file = Path(folder.name) / "log"
+
+    @classmethod
+    def start(cls, plane: ControlPlane, settings: Mapping[str, str] | None = None, *, ready: bool = True) -> Self:
+        """Start an operator that may reach loopback, and wait until it watches."""
+        folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
+        kubeconfig = plane.kubeconfig_for(NAMESPACE, "setpoint", Path(folder.name) / "kubeconfig")
+        health = f"127.0.0.1:{_free_port()}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
+        environment |= {
+            "KUBECONFIG": str(kubeconfig),
+            "SETPOINT_ALLOWED_HOSTS": "127.0.0.1",
+            "SETPOINT_HEALTH_ADDRESS": health,
+            "SETPOINT_LOG_FORMAT": "json",
+            **(settings or {}),
+        }
+        with (Path(folder.name) / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "setpoint", "run"], env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        operator = cls(process, f"http://{health}", folder)
+        if ready:
+            try:
+                eventually(operator.is_ready, timeout=30)
+            except AssertionError:
+                text = operator.log()
+                operator.kill()
+                raise AssertionError(f"the operator did not become ready:\n{text[-4000:]}") from None
+        return operator
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def is_ready(self) -> bool:
+        """Tell what the readiness endpoint says; a process that has ended is an error."""
+        if self._process.poll() is not None:
+            raise AssertionError(f"the operator ended with {self._process.returncode}:\n{self.log()[-4000:]}")
+        return self.probe("/readyz")[0] == 200
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Return status and text of a health endpoint; 0 where nothing answers."""
+        try:
+            with httpx.Client(trust_env=False, timeout=5) as client:
+                response = client.get(f"{self.health}{path}")
+        except httpx.TransportError as error:
+            return 0, str(error)
+        return response.status_code, response.text
+
+    def log(self) -> str:
+        """Return everything the operator has logged."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the process."""
+        fields = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def terminate(self) -> None:
+        """Send SIGTERM and return at once."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout: float = STOP) -> int:
+        """Wait for the end and return the exit code."""
+        return self._process.wait(timeout)
+
+    def stop(self) -> int:
+        """End the operator as Kubernetes does, and return the exit code."""
+        if self._process.poll() is None:
+            self.terminate()
+        try:
+            return self.wait()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the operator at once, without a chance to clean up."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self.log_file.exists():
+            sys.stderr.write(f"operator's log:\n{self.log()[-6000:]}\n")
+        self.stop() if self._process.poll() is None else self.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,263 @@
+"""The way of a request through a simulator: journal, faults, key, rate limit, and the API itself.
+
+An API is a table of path templates with a handler per method. A handler is a plain function from a `Call` to a `Reply`;
+a refusal is raised. The templates are those of the API's documentation, because it limits rates by them.
+"""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from tests.simulators.faults import Delay, Drop, Fault, Faults, Huge, Respond, Truncate
+from tests.simulators.journal import NO_TEMPLATE, Journal
+from tests.simulators.rates import Peaks, RateLimit
+from tests.simulators.server import transport_under
+
+PIECE = 64 * 1024
+"""Bytes of a huge answer that are sent at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that is allowed."""
+
+    params: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer; the body is sent as JSON, or as it is when it is bytes."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        """Return the bytes of the body."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class RefusedError(Exception):
+    """An API's refusal of a request."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply)
+        self.reply = reply
+
+
+Handler: TypeAlias = Callable[[Call], Reply]
+Table: TypeAlias = Mapping[str, Mapping[str, Handler]]
+
+
+@dataclass(slots=True)
+class Throttling:
+    """How a refusal because of the rate looks."""
+
+    retry_after: float | None = None
+    """Seconds to tell; None tells the true ones, rounded up."""
+    told_in: Literal["body", "header", "both", "neither"] = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Answers of an API that do not depend on what is asked for."""
+
+    unauthorized: Reply
+    not_found: Reply
+    not_allowed: Reply
+    too_many: Mapping[str, Any]
+    """Body without `retry_after`."""
+
+
+class Api:
+    """What all endpoints of one simulated API share."""
+
+    def __init__(self, *, errors: Errors, schemes: tuple[str, ...], keys: list[str], rate: int) -> None:
+        self.errors = errors
+        self._schemes = schemes
+        self._first_keys, self._first_rate = keys, rate
+        self.journal = Journal()
+        self.faults = Faults()
+        self.peaks = Peaks()
+        self.limit = RateLimit(rate)
+        self.throttling = Throttling()
+        self.keys = set(keys)
+
+    def reset(self) -> None:
+        """Go back to how it was at the start of the process."""
+        self.journal.clear()
+        self.faults.clear()
+        self.peaks.clear()
+        self.limit = RateLimit(self._first_rate)
+        self.throttling = Throttling()
+        self.keys = set(self._first_keys)
+
+    def routes(self, table: Table) -> list[Route]:
+        """Return the routes of an API, the last of which answers for all paths it does not have."""
+        endpoints = {**table, "/{path:path}": {}}
+        return [Route(path, _Endpoint(self, path, handlers)) for path, handlers in endpoints.items()]
+
+    def key(self, authorization: str) -> str:
+        """Return the credential in a header, whether it is valid or not."""
+        scheme, _, key = authorization.partition(" ")
+        return key if scheme in self._schemes else ""
+
+    def admit(self, key: str, endpoint: str) -> None:
+        """Raise `RefusedError` when the key is not valid or the rate is too high."""
+        if key not in self.keys:
+            raise RefusedError(self.errors.unauthorized)
+        wait = self.limit.admit(key, endpoint, time.monotonic())
+        if wait is None:
+            return
+        throttling = self.throttling
+        seconds = math.ceil(wait) if throttling.retry_after is None else throttling.retry_after
+        body, headers = dict(self.errors.too_many), {}
+        if throttling.told_in in {"body", "both"}:
+            body["retry_after"] = seconds
+        if throttling.told_in in {"header", "both"}:
+            headers["retry-after"] = str(seconds)
+        raise RefusedError(Reply(429, body, headers))
+
+
+class _Endpoint:
+    """One path of an API, as an ASGI application."""
+
+    def __init__(self, api: Api, path: str, handlers: Mapping[str, Handler]) -> None:
+        self._api = api
+        self._handlers = handlers
+        self._template = path if handlers else NO_TEMPLATE
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
+        path = scope["raw_path"].decode("latin-1")
+        if scope["query_string"]:
+            path = f"{path}?{scope['query_string'].decode('latin-1')}"
+        headers = dict(request.headers)
+        entry = self._api.journal.open(
+            method=request.method,
+            path=path,
+            template=self._template,
+            headers=headers,
+            key=self._api.key(headers.get("authorization", "")),
+            body=body,
+        )
+        endpoint = f"{request.method} {self._template}"
+        self._api.peaks.add(entry.key, endpoint, entry.monotonic)
+
+        def apply() -> Reply:
+            try:
+                self._api.admit(entry.key, endpoint)
+                return self._handle(request.method, Call(request.path_params, body))
+            except RefusedError as refusal:
+                return refusal.reply
+
+        fault = self._api.faults.take(request.method, path)
+        if fault is None:
+            reply: Reply | None = apply()
+        else:
+            entry.fault = fault.kind
+            reply = await _suffer(fault, apply, scope, receive, send)
+        answer = None if reply is None else reply.encoded()
+        # Before it is sent, so that whoever has the answer finds it in the journal.
+        self._api.journal.close(entry, None if reply is None else reply.status, answer)
+        if reply is not None and answer is not None and not isinstance(fault, Huge | Truncate):
+            await _send(send, reply, answer)
+
+    def _handle(self, method: str, call: Call) -> Reply:
+        if not self._handlers:
+            return self._api.errors.not_found
+        handler = self._handlers.get(method)
+        return handler(call) if handler else self._api.errors.not_allowed
+
+
+async def _suffer(fault: Fault, apply: Callable[[], Reply], scope: Scope, receive: Receive, send: Send) -> Reply | None:
+    """Do what a fault demands and return the answer to send or already sent, None when there is none."""
+    match fault:
+        case Respond():
+            return _respond(fault, apply)
+        case Delay(seconds=None):
+            if fault.applied:
+                apply()
+            await _gone(receive)
+            return None
+        case Delay():
+            reply = apply() if fault.applied else None
+            await asyncio.sleep(fault.seconds or 0)
+            return reply or apply()
+        case Drop():
+            if fault.applied:
+                apply()
+            transport_under(scope).abort()
+            await _gone(receive)
+            return None
+        case Huge():
+            if fault.applied:
+                apply()
+            await _send_huge(send, fault)
+            return Reply(fault.status, f"{fault.size} bytes")
+        case Truncate():
+            reply = apply()
+            answer = reply.encoded()
+            await _send_start(send, reply, {"content-length": str(len(answer))})
+            await send({"type": "http.response.body", "body": answer[: len(answer) // 2], "more_body": True})
+            # Not abort, which would throw away what is not sent yet.
+            transport_under(scope).close()
+            await _gone(receive)
+            return reply
+
+
+def _respond(fault: Respond, apply: Callable[[], Reply]) -> Reply:
+    if fault.applied:
+        apply()
+    match fault.body:
+        case None:
+            body: Any = b""
+        case str(text):
+            body = text.encode()
+        case other:
+            body = other
+    return Reply(fault.status, body, {name.lower(): value for name, value in fault.headers.items()})
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, reply: Reply, answer: bytes) -> None:
+    await _send_start(send, reply, {"content-length": str(len(answer))})
+    await send({"type": "http.response.body", "body": answer})
+
+
+async def _send_start(send: Send, reply: Reply, more: Mapping[str, str]) -> None:
+    headers = {"content-type": "application/json", **reply.headers, **more}
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+
+
+async def _send_huge(send: Send, fault: Huge) -> None:
+    await _send_start(send, Reply(fault.status, None), {})
+    left = fault.size - 2
+    await send({"type": "http.response.body", "body": b'"', "more_body": True})
+    while left > 0:
+        await send({"type": "http.response.body", "body": b"x" * min(left, PIECE), "more_body": True})
+        left -= PIECE
+        # A client that reads on would keep us from all other requests.
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b'"'})

@@ -1,0 +1,138 @@
+"""The rules of writing settings: what is refused, what waits, what changes when a build or a promotion ends.
+
+The API's documents say that a write is applied some time after it was accepted, that it may be queued instead, and that
+a promotion gives the deployment the environment's settings. When a write is queued they leave open: here it is while
+the deployment builds or a promotion runs.
+"""
+
+from typing import Literal, TypeAlias
+
+from tests.simulators.api import RefusedError, Reply
+from tests.simulators.baseten.settings import (
+    ChainletUpdate,
+    Converging,
+    Values,
+    check_range,
+    invalid,
+)
+from tests.simulators.baseten.specs import DeploymentStatus, PromotionStatus
+from tests.simulators.baseten.world import BUILDING, Deployment, Environment, Promotion, World
+
+Outcome: TypeAlias = Literal["ACCEPTED", "QUEUED", "UNCHANGED"]
+
+_REPLICAS = frozenset({"min_replica", "max_replica"})
+
+
+def write_deployment(world: World, deployment: Deployment, changes: Values) -> Outcome:
+    """Write settings of a deployment."""
+    environments = world.model(deployment.model_id).environments
+    if deployment.environment is not None:
+        _check_access(deployment.environment, restricted=environments[deployment.environment].restricted)
+    if deployment.development and world.options.strict_development and _REPLICAS & changes.keys():
+        raise invalid("min_replica and max_replica cannot be changed for development deployments")
+    candidates = [
+        environment.promotion.candidate
+        for environment in environments.values()
+        if environment.promotion is not None and environment.promotion.running
+    ]
+    held = deployment.status in BUILDING or any(candidate is deployment for candidate in candidates)
+    return _write(world, deployment.settings, changes, held=held)
+
+
+def write_environment(world: World, environment: Environment, changes: Values) -> Outcome:
+    """Write settings of an environment of a model, which its deployment follows."""
+    _check_access(environment.name, restricted=environment.restricted)
+    outcome = _write(world, environment.settings, changes, held=environment.held)
+    if outcome == "ACCEPTED" and environment.current is not None:
+        environment.current.settings.write(changes, delay=world.options.converge)
+    return outcome
+
+
+def write_chainlets(world: World, chain_id: str, environment_name: str, updates: list[ChainletUpdate]) -> Outcome:
+    """Write settings of chainlets: all or, when one is refused, none."""
+    environment = world.chain_environment(chain_id, environment_name)
+    _check_access(environment.name, restricted=environment.restricted)
+    for update in updates:
+        if update.chainlet_name not in environment.chainlets:
+            raise invalid(f"chainlet {update.chainlet_name} does not exist in environment {environment.name}")
+        _check(world, environment.chainlets[update.chainlet_name].settings, update.autoscaling_settings.changes())
+    outcomes: set[Outcome] = set()
+    for update in updates:
+        chainlet = environment.chainlets[update.chainlet_name]
+        held = environment.promoting or chainlet.status in BUILDING
+        outcomes.add(_write(world, chainlet.settings, update.autoscaling_settings.changes(), held=held))
+    order: tuple[Outcome, ...] = ("QUEUED", "ACCEPTED")
+    return next((outcome for outcome in order if outcome in outcomes), "UNCHANGED")
+
+
+def set_deployment_status(world: World, deployment: Deployment, status: DeploymentStatus) -> None:
+    """Change a deployment's status; the end of a build applies what was queued."""
+    built = deployment.status in BUILDING and status not in BUILDING
+    deployment.status = status
+    if not built:
+        return
+    deployment.settings.release()
+    for environment in world.model(deployment.model_id).environments.values():
+        if environment.current is deployment and not environment.held:
+            deployment.settings.set(environment.settings.release())
+
+
+def start_promotion(environment: Environment, candidate: Deployment, status: PromotionStatus, percent: int) -> None:
+    """Start to promote a deployment, or change how far the promotion is."""
+    environment.promotion = Promotion(candidate, status, percent)
+
+
+def finish_promotion(world: World, environment: Environment, *, succeeded: bool) -> None:
+    """End a promotion: the environment's settings overwrite those of the deployment that is now its own."""
+    promotion, environment.promotion = environment.promotion, None
+    queued = environment.settings.release()
+    if promotion is None:
+        return
+    if succeeded:
+        promotion.candidate.settings.release()
+        world.model(environment.model_id).attach(promotion.candidate, environment.name)
+        environment.current = promotion.candidate
+        promotion.candidate.settings.set(environment.settings.shown or {})
+        return
+    promotion.candidate.settings.release()
+    if environment.current is not None:
+        environment.current.settings.set(queued)
+
+
+def set_chainlet_status(world: World, chain_id: str, environment: str, name: str, status: DeploymentStatus) -> None:
+    """Change a chainlet's status; the end of a build applies what was queued."""
+    chainlet = world.chainlet(chain_id, environment, name)
+    built = chainlet.status in BUILDING and status not in BUILDING
+    chainlet.status = status
+    if built and not world.chain_environment(chain_id, environment).promoting:
+        chainlet.settings.release()
+
+
+def set_chain_promotion(world: World, chain_id: str, environment_name: str, *, promoting: bool) -> None:
+    """Start or end the promotion of a chain to an environment; its end applies what was queued."""
+    environment = world.chain_environment(chain_id, environment_name)
+    environment.promoting = promoting
+    for chainlet in environment.chainlets.values():
+        if not promoting and chainlet.status not in BUILDING:
+            chainlet.settings.release()
+
+
+def _check_access(environment: str, *, restricted: bool) -> None:
+    if restricted:
+        message = f"environment {environment} is restricted: this key may not change it"
+        raise RefusedError(Reply(403, {"code": "FORBIDDEN", "message": message}))
+
+
+def _check(world: World, settings: Converging, changes: Values) -> None:
+    check_range(changes, settings.target | changes, world.options.max_replica_cap)
+
+
+def _write(world: World, settings: Converging, changes: Values, *, held: bool) -> Outcome:
+    _check(world, settings, changes)
+    if not settings.differs(changes):
+        return "UNCHANGED"
+    if held:
+        settings.queue(changes)
+        return "QUEUED"
+    settings.write(changes, delay=world.options.converge)
+    return "ACCEPTED"

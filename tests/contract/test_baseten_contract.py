@@ -1,11 +1,23 @@
 """The simulator against the reference: what the documents allow is taken, and the answers are what they say."""
 
-from collections.abc import Callable
 from typing import Any, get_args
 
 import httpx
 import pytest
 
+from tests.contract.baseten_examples import (
+    CHAIN_ENVIRONMENT,
+    CHAINLET_EXAMPLE,
+    DEPLOYMENTS,
+    ENVIRONMENT,
+    ENVIRONMENT_EXAMPLE,
+    LATER_CHAINLET_EXAMPLE,
+    READS,
+    SETTINGS_EXAMPLE,
+    TWO_CHAINLETS_EXAMPLE,
+    VALID,
+    WRITES,
+)
 from tests.contract.baseten_schema import (
     PATHS,
     ContractError,
@@ -17,125 +29,6 @@ from tests.contract.baseten_schema import (
 from tests.simulators.baseten.specs import DeploymentSpec, DeploymentStatus, PromotionStatus
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
-
-DEPLOYMENTS = "/v1/models/m-greeter/deployments"
-ENVIRONMENT = "/v1/models/m-greeter/environments/production"
-CHAIN_ENVIRONMENT = "/v1/chains/c-hello/environments/production"
-
-SETTINGS_EXAMPLE = """{
-  "min_replica": 0,
-  "max_replica": 7,
-  "autoscaling_window": 600,
-  "scale_down_delay": 120,
-  "concurrency_target": 2,
-  "target_utilization_percentage": 70,
-  "target_in_flight_tokens": 40000
-}"""
-"""Example of the pages about a deployment's settings, to the letter."""
-
-CHAINLET_EXAMPLE = """{
-  "updates": [
-    {
-      "autoscaling_settings": {
-        "autoscaling_window": 800,
-        "concurrency_target": 4,
-        "max_replica": 3,
-        "min_replica": 2,
-        "scale_down_delay": 63,
-        "target_in_flight_tokens": null,
-        "target_utilization_percentage": null
-      },
-      "chainlet_name": "HelloWorld"
-    }
-  ]
-}"""
-"""Example of the page about chainlets, to the letter."""
-
-LATER_CHAINLET_EXAMPLE = CHAINLET_EXAMPLE.replace(
-    '"max_replica": 3,', '"max_replica": 3,\n        "max_scale_down_rate": null,'
-)
-"""The same after `max_scale_down_rate` was added to the API."""
-
-TWO_CHAINLETS_EXAMPLE = """{
-  "updates": [
-    {
-      "autoscaling_settings": {
-        "autoscaling_window": null,
-        "concurrency_target": null,
-        "max_replica": null,
-        "max_scale_down_rate": null,
-        "min_replica": 0,
-        "scale_down_delay": null,
-        "target_in_flight_tokens": null,
-        "target_utilization_percentage": null
-      },
-      "chainlet_name": "HelloWorld"
-    },
-    {
-      "autoscaling_settings": {
-        "autoscaling_window": null,
-        "concurrency_target": null,
-        "max_replica": null,
-        "max_scale_down_rate": null,
-        "min_replica": 0,
-        "scale_down_delay": null,
-        "target_in_flight_tokens": null,
-        "target_utilization_percentage": null
-      },
-      "chainlet_name": "RandInt"
-    }
-  ]
-}"""
-"""Second example of the page about chainlets, to the letter."""
-
-ENVIRONMENT_EXAMPLE = f'{{"autoscaling_settings": {SETTINGS_EXAMPLE}}}'
-
-VALID = {
-    "min_replica": 1,
-    "max_replica": 9,
-    "autoscaling_window": 600,
-    "scale_down_delay": 120,
-    "concurrency_target": 2,
-    "target_utilization_percentage": 60,
-    "target_in_flight_tokens": 40000,
-    "max_scale_down_rate": 25,
-}
-"""A value of each field that differs from the platform's default."""
-
-
-def plain(settings: object) -> object:
-    return settings
-
-
-def in_environment(settings: object) -> object:
-    return {"autoscaling_settings": settings}
-
-
-def in_batch(settings: object) -> object:
-    return {"updates": [{"chainlet_name": "HelloWorld", "autoscaling_settings": settings}]}
-
-
-WRITES: dict[str, tuple[str, Callable[[object], object]]] = {
-    "development": (f"{DEPLOYMENTS}/development/autoscaling_settings", plain),
-    "production": (f"{DEPLOYMENTS}/production/autoscaling_settings", plain),
-    "by id": (f"{DEPLOYMENTS}/d-free/autoscaling_settings", plain),
-    "environment": (ENVIRONMENT, in_environment),
-    "chainlets": (f"{CHAIN_ENVIRONMENT}/chainlet_settings/autoscaling_settings", in_batch),
-}
-"""Path of each write and how it wraps settings."""
-
-READS = (
-    "/v1/models",
-    DEPLOYMENTS,
-    f"{DEPLOYMENTS}/development",
-    f"{DEPLOYMENTS}/production",
-    f"{DEPLOYMENTS}/d-free",
-    "/v1/models/m-greeter/environments",
-    ENVIRONMENT,
-    "/v1/chains",
-    "/v1/chains/c-hello/environments",
-    CHAIN_ENVIRONMENT,
-)
 
 every_write = pytest.mark.parametrize("write", WRITES)
 every_field = pytest.mark.parametrize("field", VALID)
@@ -215,14 +108,13 @@ def test_every_field_is_taken_and_read_back(
     baseten: BasetenSimulator, api: httpx.Client, write: str, field: str
 ) -> None:
     baseten.set_converge(0)
-    baseten.set_settings({"max_replica": 5}, model="m-greeter", deployment="d-free")
     settings = {field: VALID[field]} if field != "min_replica" else {field: 1, "max_replica": 5}
 
     response = send(api, write, settings)
 
     assert response.status_code == 200
     validate_response("PATCH", WRITES[write][0], response.json())
-    assert response.json()["status"] == ("ACCEPTED")
+    assert response.json()["status"] == "ACCEPTED"
     assert settings_after(api, write)[field] == settings[field]
 
 
@@ -299,7 +191,7 @@ def test_batches_without_what_is_required_are_refused(api: httpx.Client, body: o
 
 
 @every_write
-@pytest.mark.parametrize("body", ["", "{", "null", "[]", '"text"', '{"max_replica": NaN}', "\x00"])
+@pytest.mark.parametrize("body", ["", "{", "null", "[]", '"text"', "\x00"])
 def test_what_is_no_json_object_is_refused(api: httpx.Client, write: str, body: str) -> None:
     refusal(api.patch(WRITES[write][0], content=body))
 

@@ -31,7 +31,9 @@ def install(plane: ControlPlane) -> None:
 class OperatorProcess:
     """A running operator; its log is kept in a file."""
 
-    def __init__(self, process: subprocess.Popen[bytes], health: str, folder: "tempfile.TemporaryDirectory[str]") -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], health: str, folder: "tempfile.TemporaryDirectory[str]"
+    ) -> None:
         self._process = process
         self._folder = folder
         self.health = health

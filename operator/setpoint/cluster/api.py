@@ -7,6 +7,7 @@ failure becomes one of three: the thing is not there, the request is wrong, or t
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -42,10 +43,10 @@ async def connect() -> "KubeApi":
     """
     configuration = client.Configuration()
     try:
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types
     except ConfigException:
         try:
-            await config.load_kube_config(client_configuration=configuration)
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         except (ConfigException, OSError) as error:
             raise NoCluster(f"no cluster to work on: {error}") from None
     return KubeApi(client.ApiClient(configuration))
@@ -59,7 +60,7 @@ class KubeApi:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call] # as above
 
     async def get(self, path: str) -> dict[str, Any]:
         """Return an object.
@@ -112,7 +113,7 @@ class KubeApi:
                     method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
                 )
                 response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
-                data = await response.read()
+                data = await response.read()  # type: ignore[no-untyped-call] # as above
         except TimeoutError:
             raise ClusterUnavailable(f"the API server did not answer {method} {path} in time") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -138,11 +139,11 @@ def _parsed(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:
         body = {}
     if not isinstance(body, dict):
         body = {}
-    if status < 300:
+    if status < HTTPStatus.MULTIPLE_CHOICES:
         return body
     message = clean_message(str(body.get("message") or f"answered {status}"))
-    if status == 404:
+    if status == HTTPStatus.NOT_FOUND:
         raise ResourceGone(message)
-    if status in {401, 408, 409, 429} or status >= 500:
+    if status in {401, 408, 409, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ClusterUnavailable(f"{method} {path}: {message}")
     raise RequestRefused(status, f"{method} {path}: {message}")

@@ -67,7 +67,7 @@ def _register_connection(
             try:
                 changed = store.put_connection({**body, "kind": kind})
             except ValidationError as error:
-                log.error(
+                log.error(  # noqa: TRY400 - the traceback would show what is in the object
                     "this connection cannot be read: %d fields do not fit",
                     error.error_count(),
                     extra={"object": {"kind": kind, "namespace": namespace, "name": name}},

@@ -3,7 +3,7 @@
 Live is a process whose event loop answers and whose watches deliver; ready is one that has begun to watch.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -39,8 +39,8 @@ class HealthServer:
             await self._runner.cleanup()
 
 
-def _handler(probe: Probe) -> Callable[[web.Request], "web.Response"]:
-    async def handle(_: web.Request) -> web.Response:
+def _handler(probe: Probe) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(_: web.Request) -> web.StreamResponse:
         problem = probe()
         status = 200 if problem is None else 503
         response = web.Response(text=f"{problem or 'ok'}\n", status=status)
@@ -48,4 +48,4 @@ def _handler(probe: Probe) -> Callable[[web.Request], "web.Response"]:
         response.force_close()
         return response
 
-    return handle  # type: ignore[return-value] # aiohttp's own type of a handler is private
+    return handle

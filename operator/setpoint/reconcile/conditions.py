@@ -22,6 +22,9 @@ from setpoint.remotes.errors import (
 )
 from setpoint.resources.common import Condition, Drift, Response, StatusBase, clean_message, utc
 
+SHOWN = 8
+"""Fields named in one message at most."""
+
 Status = Literal["True", "False", "Unknown"]
 
 
@@ -237,11 +240,11 @@ def _answered(response: Response | None) -> str:
 
 
 def _differences(drift: Sequence[Drift]) -> str:
-    shown = ", ".join(str(entry) for entry in drift[:8])
-    return f"{shown} and {len(drift) - 8} more" if len(drift) > 8 else shown
+    shown = ", ".join(str(entry) for entry in drift[:SHOWN])
+    return f"{shown} and {len(drift) - SHOWN} more" if len(drift) > SHOWN else shown
 
 
 def _listed(drift: Sequence[Drift]) -> str:
     fields = [f"{entry.chainlet}.{entry.field}" if entry.chainlet else entry.field for entry in drift]
-    shown = ", ".join(fields[:8])
-    return f"{shown or 'the settings'} {'and more ' if len(fields) > 8 else ''}can be read back"
+    shown = ", ".join(fields[:SHOWN])
+    return f"{shown or 'the settings'} {'and more ' if len(fields) > SHOWN else ''}can be read back"

@@ -132,7 +132,7 @@ class Controller:
             self._under_way += 1
             try:
                 await self._look(key, priority)
-            except Exception:  # noqa: BLE001 - one resource's bug must not stop the others
+            except Exception:  # one resource's bug must not stop the others
                 log.exception("the operator failed on this resource", extra={"object": key._asdict()})
                 self._queue.add_rate_limited(key)
             finally:
@@ -162,7 +162,7 @@ class Controller:
             outcome = await reconciler.reconcile(resource, memory, attempt)
         except Superseded:
             return
-        except Exception:  # noqa: BLE001 - reported on the resource; the log has the traceback
+        except Exception:  # reported on the resource; the log has the traceback
             log.exception("the operator failed on this resource", extra={"object": key._asdict()})
             outcome = reconciler.failed(resource, memory, attempt)
         await self._report(key, resource, outcome)

@@ -36,13 +36,15 @@ class Gate(Generic[K]):
             self._probe_due = now + LONGEST_PAUSE
             return
         self._waiting.add(key)
-        raise self._refusal
+        raise type(self._refusal)(
+            self._refusal.message, status=self._refusal.status, api_message=self._refusal.api_message
+        )
 
     def close(self, key: K, refusal: CredentialError, now: float) -> float:
         """Remember that the credential was refused; return after how many seconds the next probe is due."""
         self._refusal = refusal
         self._waiting.add(key)
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 16), LONGEST_PAUSE)
         self._failures += 1
         self._probe_due = now + pause
         return pause

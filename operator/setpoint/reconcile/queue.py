@@ -90,7 +90,7 @@ class WorkQueue:
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        nominal = min(FIRST_BACKOFF * 2 ** min(failures, 16), LONGEST_BACKOFF)
+        nominal = min(FIRST_BACKOFF * 2.0 ** min(failures, 16), LONGEST_BACKOFF)
         jittered = nominal * self._random.uniform(0.5, 1.0)
         delay = at_least + jittered if at_least else jittered
         self.add_after(key, delay, priority)

@@ -17,8 +17,6 @@ Each carries one sentence for people, fit for a status. No text of an error hold
 of whatever a remote says before they make an error of it.
 """
 
-# ruff: noqa: N818 - the names say what happened; the word Error is left to the inner nodes of the tree
-
 from setpoint.resources.common import clean_message
 
 

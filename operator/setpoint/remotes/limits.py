@@ -36,7 +36,7 @@ SPARE_ACCOUNTS = 64
 """Accounts kept after their last client has left, so that one that comes back finds its pauses; the oldest go first."""
 
 
-class LanePaused(Exception):  # noqa: N818 - a state of the lane, like the errors that tell what happened
+class LanePaused(Exception):
     """The endpoint is not to be called for `seconds` more."""
 
     def __init__(self, seconds: float) -> None:

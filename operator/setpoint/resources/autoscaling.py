@@ -110,8 +110,7 @@ class AutoscalingSettings(Model):
         Ranges are not applied, because what is out of range there has to be shown and corrected, not refused.
         (`max_scale_down_rate` was a fraction between 1 and 2 until June 2026 and may still be read as one.)
         """
-        known = {name: raw.get(name) for name in FIELDS}
-        return cls.model_construct(**{name: _whole(value) for name, value in known.items()})
+        return _settings({name: _whole(raw.get(name)) for name in FIELDS})
 
     def to_wire(self) -> dict[str, int]:
         """Return the managed fields as the remote API wants them."""
@@ -128,28 +127,33 @@ class AutoscalingSettings(Model):
     def restricted_to(self, managed: "AutoscalingSettings") -> "AutoscalingSettings":
         """Return only the fields that `managed` manages."""
         kept = managed.to_wire()
-        return AutoscalingSettings.model_construct(
-            **{name: getattr(self, name) if name in kept else None for name in FIELDS}
-        )
+        return _settings({name: getattr(self, name) for name in kept})
 
     def only(self, drift: list[Drift]) -> "AutoscalingSettings":
         """Return only the fields that the differences name."""
         fields = {entry.field for entry in drift}
-        return AutoscalingSettings.model_construct(
-            **{
-                name: getattr(self, name) if alias in fields else None
-                for name, alias in zip(FIELDS, _ALIASES, strict=True)
-            }
+        return _settings(
+            {name: getattr(self, name) for name, alias in zip(FIELDS, _ALIASES, strict=True) if alias in fields}
         )
+
+
+def _settings(values: Mapping[str, int | None]) -> AutoscalingSettings:
+    """Return settings as they are, without holding them against the ranges; what is not named is None."""
+    settings = AutoscalingSettings()
+    return settings.model_copy(update=dict(values))
+
+
+LARGEST = 2**63 - 1
+"""Numbers beyond this cannot be kept in a status."""
 
 
 def _whole(value: object) -> int | None:
     match value:
         case bool():
             return None
-        case int():
+        case int() if abs(value) <= LARGEST:
             return value
-        case float() if value.is_integer():
+        case float() if value.is_integer() and abs(value) <= LARGEST:
             return int(value)
         case _:
             return None

@@ -186,11 +186,12 @@ class LabelRequirement(Model):
     values: Annotated[
         list[Name],
         Field(
+            default_factory=list,
             max_length=256,
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
             description="Values for In and NotIn.",
         ),
-    ] = []
+    ]
 
     def matches(self, labels: dict[str, str]) -> bool:
         """Tell whether labels meet the requirement, as Kubernetes defines it (NotIn also where the label is absent)."""
@@ -208,15 +209,18 @@ class LabelRequirement(Model):
 class LabelSelector(Model):
     """A Kubernetes label selector; all of its parts must match."""
 
-    match_labels: Annotated[dict[str, str], Field(description="Labels that must be there with these values.")] = {}
+    match_labels: Annotated[
+        dict[str, str], Field(default_factory=dict, description="Labels that must be there with these values.")
+    ]
     match_expressions: Annotated[
         list[LabelRequirement],
         Field(
+            default_factory=list,
             max_length=64,
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
             description="Requirements that must all be met.",
         ),
-    ] = []
+    ]
 
     def matches(self, labels: dict[str, str]) -> bool:
         """Tell whether labels match; an empty selector matches everything, as everywhere in Kubernetes."""
@@ -230,8 +234,13 @@ class ServedNamespaces(Model):
 
     names: Annotated[
         list[Name],
-        Field(max_length=1024, json_schema_extra={"x-kubernetes-list-type": "set"}, description="Namespaces by name."),
-    ] = []
+        Field(
+            default_factory=list,
+            max_length=1024,
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+            description="Namespaces by name.",
+        ),
+    ]
     selector: Annotated[
         LabelSelector | None,
         Field(description="Namespaces by their labels; {} selects all. Left out: none but those named."),

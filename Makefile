@@ -1,0 +1,54 @@
+# Every target sets up what it needs by itself: a virtual environment from the lock file, and, where a control plane is
+# needed, its binaries (built once with Go, or taken from KUBEBUILDER_ASSETS; CLUSTER=current uses your own cluster).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PYTHONPATH := operator
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format generate bench lock clean
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements/dev.txt pyproject.toml
+	@echo "setting up $(VENV) from requirements/dev.txt"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## watch Setpoint do its job on a real API server; ends by itself
+	@$(BIN)/python -m tests.demo
+
+test: $(READY) ## run all tests
+	@$(BIN)/python -m tests.controlplane build >/dev/null
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, mypy --strict, import-linter, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m tests.generated
+
+format: $(READY) ## put the code into its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: $(READY) ## write crds/ from the models
+	@$(BIN)/python -m setpoint crds --output crds
+
+bench: $(READY) ## measure speed and memory, and hold them against their bounds
+	@$(BIN)/python -m tests.bench
+
+lock: $(READY) ## pin the dependencies anew, with hashes
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --python-version 3.11 --extra test --extra tools \
+	  requirements/build.in pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what the targets made in this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,352 @@
+"""What the simulator does with writes over time, and whom it lets in how often."""
+
+import time
+
+import httpx
+import pytest
+
+from tests.contract.baseten_examples import CHAIN_ENVIRONMENT, DEPLOYMENTS, ENVIRONMENT
+from tests.simulators.baseten.specs import (
+    ChainEnvironmentSpec,
+    ChainletSpec,
+    DeploymentSpec,
+    EnvironmentSpec,
+    WorldSpec,
+)
+from tests.simulators.process import BasetenSimulator
+from tests.waiting import eventually
+
+FREE = f"{DEPLOYMENTS}/d-free"
+CHAINLETS = f"{CHAIN_ENVIRONMENT}/chainlet_settings/autoscaling_settings"
+NEVER = 3600
+
+
+def patch(api: httpx.Client, deployment: str, **settings: int) -> str:
+    """Write settings of a deployment and return the status."""
+    response = api.patch(f"{DEPLOYMENTS}/{deployment}/autoscaling_settings", json=settings)
+    assert response.status_code == 200, response.text
+    return str(response.json()["status"])
+
+
+def patch_environment(api: httpx.Client, name: str = "production", **settings: int) -> str:
+    """Write settings of an environment and return the status."""
+    path = f"/v1/models/m-greeter/environments/{name}"
+    response = api.patch(path, json={"autoscaling_settings": settings})
+    assert response.status_code == 200, response.text
+    return str(response.json()["status"])
+
+
+def patch_chainlets(api: httpx.Client, **chainlets: dict[str, int]) -> httpx.Response:
+    """Write settings of chainlets."""
+    updates = [{"chainlet_name": name, "autoscaling_settings": settings} for name, settings in chainlets.items()]
+    return api.patch(CHAINLETS, json={"updates": updates})
+
+
+def max_replica(api: httpx.Client, path: str) -> int:
+    """Read one of the settings."""
+    return int(api.get(path).json()["autoscaling_settings"]["max_replica"])
+
+
+def test_a_read_right_after_a_write_shows_the_old_value(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(NEVER)
+    assert patch(api, "d-free", max_replica=4) == "ACCEPTED"
+    assert max_replica(api, FREE) == 1
+    assert patch(api, "d-free", max_replica=4) == "UNCHANGED"
+
+    baseten.set_converge(0.1)
+    assert patch(api, "d-free", max_replica=5) == "ACCEPTED"
+    eventually(lambda: max_replica(api, FREE) == 5, timeout=5)
+
+
+def test_the_latest_of_several_writes_comes_out(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(NEVER)
+    assert patch(api, "d-free", max_replica=4, scale_down_delay=10) == "ACCEPTED"
+    baseten.set_converge(0)
+    assert patch(api, "d-free", max_replica=5) == "ACCEPTED"
+
+    settings = api.get(FREE).json()["autoscaling_settings"]
+    assert (settings["max_replica"], settings["scale_down_delay"]) == (5, 10)
+
+
+def test_a_change_behind_the_back_is_at_once(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(NEVER)
+    patch(api, "d-free", max_replica=4)
+    baseten.set_settings({"max_replica": 9, "max_scale_down_rate": 1.5}, model="m-greeter", deployment="d-free")
+
+    assert api.get(FREE).json()["autoscaling_settings"]["max_scale_down_rate"] == 1.5
+    assert max_replica(api, FREE) == 9
+    settings = baseten.settings(model="m-greeter", deployment="d-free")
+    assert settings is not None
+    assert settings["max_replica"] == 9
+
+
+def test_a_write_is_queued_until_the_deployment_is_built(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(0)
+    new = DeploymentSpec(id="d-new", status="BUILDING", settings=None)
+    baseten.add_deployment("m-greeter", new)
+
+    assert patch(api, "d-new", max_replica=4) == "QUEUED"
+    assert patch(api, "d-new", max_replica=4) == "UNCHANGED"
+    baseten.set_deployment_status("m-greeter", "d-new", "LOADING_MODEL")
+    assert api.get(f"{DEPLOYMENTS}/d-new").json()["autoscaling_settings"] is None
+
+    baseten.set_deployment_status("m-greeter", "d-new", "ACTIVE")
+    assert max_replica(api, f"{DEPLOYMENTS}/d-new") == 4
+    assert patch(api, "d-new", max_replica=5) == "ACCEPTED"
+
+
+def test_an_environment_waits_for_the_build_of_its_deployment(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_deployment_status("m-greeter", "d-production", "DEPLOYING")
+    assert patch_environment(api, max_replica=4) == "QUEUED"
+    assert max_replica(api, ENVIRONMENT) == 1
+
+    baseten.set_deployment_status("m-greeter", "d-production", "ACTIVE")
+    assert max_replica(api, ENVIRONMENT) == 4
+    assert max_replica(api, f"{DEPLOYMENTS}/production") == 4
+
+
+def test_the_deployment_of_an_environment_follows_it(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(0)
+    assert patch_environment(api, max_replica=4) == "ACCEPTED"
+    assert max_replica(api, f"{DEPLOYMENTS}/production") == 4
+
+    assert patch(api, "production", max_replica=5) == "ACCEPTED"
+    assert max_replica(api, ENVIRONMENT) == 4
+
+
+def test_a_promotion_queues_writes_and_overwrites_the_deployment(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(0)
+    assert patch(api, "d-free", max_replica=9, scale_down_delay=30) == "ACCEPTED"
+
+    baseten.start_promotion("m-greeter", "production", "d-free", status="RAMPING_UP", percent=50)
+    assert patch_environment(api, max_replica=4) == "QUEUED"
+    assert patch(api, "d-free", max_replica=8) == "QUEUED"
+    assert max_replica(api, ENVIRONMENT) == 1
+
+    baseten.finish_promotion("m-greeter", "production")
+    environment = api.get(ENVIRONMENT).json()
+    assert environment["in_progress_promotion"] is None
+    assert environment["candidate_deployment"] is None
+    assert environment["current_deployment"]["id"] == "d-free"
+    assert environment["autoscaling_settings"]["max_replica"] == 4
+    assert environment["current_deployment"]["autoscaling_settings"] == environment["autoscaling_settings"]
+    assert api.get(f"{DEPLOYMENTS}/production").json()["id"] == "d-free"
+    assert api.get(f"{DEPLOYMENTS}/d-production").json()["environment"] is None
+
+
+def test_a_failed_promotion_leaves_the_deployment(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.start_promotion("m-greeter", "production", "d-free")
+    assert patch_environment(api, max_replica=4) == "QUEUED"
+
+    baseten.finish_promotion("m-greeter", "production", succeeded=False)
+    assert api.get(f"{DEPLOYMENTS}/production").json()["id"] == "d-production"
+    assert max_replica(api, ENVIRONMENT) == max_replica(api, f"{DEPLOYMENTS}/production") == 4
+    assert max_replica(api, FREE) == 1
+
+
+def test_chainlets_are_written_together(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(0)
+    both = {"HelloWorld": {"max_replica": 4}, "RandInt": {"max_replica": 5}}
+    assert patch_chainlets(api, **both).json()["status"] == "ACCEPTED"
+    assert patch_chainlets(api, **both).json()["status"] == "UNCHANGED"
+
+    baseten.set_chainlet_status("c-hello", "production", "RandInt", "BUILDING")
+    assert patch_chainlets(api, HelloWorld={"max_replica": 6}, RandInt={"max_replica": 6}).json()["status"] == "QUEUED"
+    where = {"chain": "c-hello", "environment": "production"}
+    values = [baseten.settings(**where, chainlet=name) for name in ("HelloWorld", "RandInt")]
+    assert [value and value["max_replica"] for value in values] == [6, 5]
+
+    baseten.set_chainlet_status("c-hello", "production", "RandInt", "ACTIVE")
+    chainlets = api.get(CHAIN_ENVIRONMENT).json()["chainlet_settings"]
+    assert [chainlet["autoscaling_settings"]["max_replica"] for chainlet in chainlets] == [6, 6]
+
+
+def test_chainlets_wait_for_the_promotion_of_the_chain(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.start_chain_promotion("c-hello", "production")
+    assert patch_chainlets(api, RandInt={"max_replica": 4}).json()["status"] == "QUEUED"
+
+    baseten.finish_chain_promotion("c-hello", "production")
+    settings = baseten.settings(chain="c-hello", environment="production", chainlet="RandInt")
+    assert settings is not None
+    assert settings["max_replica"] == 4
+
+
+@pytest.mark.parametrize("wrong", [{"Nobody": {"max_replica": 2}}, {"RandInt": {"min_replica": 2}}])
+def test_one_wrong_chainlet_refuses_the_batch(
+    baseten: BasetenSimulator, api: httpx.Client, wrong: dict[str, dict[str, int]]
+) -> None:
+    baseten.set_converge(0)
+    response = patch_chainlets(api, HelloWorld={"max_replica": 4}, **wrong)
+
+    assert response.status_code == 400
+    assert ("Nobody" in wrong) == ("Nobody" in response.json()["message"])
+    settings = baseten.settings(chain="c-hello", environment="production", chainlet="HelloWorld")
+    assert settings is not None
+    assert settings["max_replica"] == 1
+
+
+def test_the_organisation_may_limit_replicas(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_max_replica_cap(5)
+    assert patch(api, "d-free", max_replica=5) == "ACCEPTED"
+
+    response = api.patch(f"{FREE}/autoscaling_settings", json={"max_replica": 6})
+    assert response.status_code == 400
+    assert "limit of 5" in response.json()["message"]
+
+
+def test_development_deployments_may_refuse_replicas(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    assert patch(api, "development", max_replica=2) == "ACCEPTED"
+    baseten.set_strict_development()
+
+    response = api.patch(f"{DEPLOYMENTS}/development/autoscaling_settings", json={"max_replica": 3})
+    assert response.status_code == 400
+    assert patch(api, "development", scale_down_delay=30) == "ACCEPTED"
+
+
+def test_restricted_environments_may_not_be_changed(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_restricted(model="m-greeter", environment="production")
+    baseten.set_restricted(chain="c-hello", environment="production")
+
+    responses = [
+        api.patch(ENVIRONMENT, json={"autoscaling_settings": {"max_replica": 2}}),
+        api.patch(f"{DEPLOYMENTS}/production/autoscaling_settings", json={"max_replica": 2}),
+        patch_chainlets(api, RandInt={"max_replica": 2}),
+    ]
+    assert [response.status_code for response in responses] == [403, 403, 403]
+    assert api.get(ENVIRONMENT).status_code == 200
+    baseten.set_restricted(model="m-greeter", environment="production", restricted=False)
+    assert patch_environment(api, max_replica=2) == "ACCEPTED"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/nothing",
+        "/v1/models/none/deployments",
+        f"{DEPLOYMENTS}/none",
+        "/v1/models/m-greeter/environments/none",
+        "/v1/chains/none/environments",
+        "/v1/chains/c-hello/environments/none",
+        "/v1/models/",
+    ],
+)
+def test_what_is_not_there_is_not_found(api: httpx.Client, path: str) -> None:
+    assert api.get(path).status_code == 404
+
+
+def test_writes_to_what_is_not_there_are_not_found(api: httpx.Client) -> None:
+    for path in (f"{DEPLOYMENTS}/none/autoscaling_settings", CHAINLETS.replace("c-hello", "none")):
+        body = {"updates": []} if "chains" in path else {"max_replica": 2}
+        assert api.patch(path, json=body).status_code == 404
+    assert api.patch("/v1/models/none/environments/production", json={}).status_code == 404
+    assert api.put(ENVIRONMENT, json={}).status_code == 405
+
+
+def test_the_world_can_be_changed(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.add_environment("m-greeter", EnvironmentSpec(name="canary", current="d-free", settings={"max_replica": 3}))
+    baseten.add_chain_environment("c-hello", ChainEnvironmentSpec(name="canary"))
+    baseten.add_chainlet("c-hello", "canary", ChainletSpec(name="New", settings={"max_replica": 3}))
+    assert max_replica(api, "/v1/models/m-greeter/environments/canary") == 3
+    canary = api.get("/v1/chains/c-hello/environments/canary").json()
+    assert canary["chainlet_settings"][0]["autoscaling_settings"]["max_replica"] == 3
+
+    baseten.remove_chainlet("c-hello", "canary", "New")
+    baseten.remove_environment("m-greeter", "canary")
+    baseten.remove_deployment("m-greeter", "d-free")
+    assert api.get(FREE).status_code == 404
+    assert api.get("/v1/models/m-greeter/environments/canary").status_code == 404
+    baseten.remove_model("m-greeter")
+    baseten.remove_chain("c-hello")
+    baseten.add_chain(id="c-new", name="new")
+    assert api.get("/v1/models").json() == {"models": []}
+    assert [chain["id"] for chain in api.get("/v1/chains").json()["chains"]] == ["c-new"]
+    baseten.seed(WorldSpec())
+    assert api.get("/v1/chains").json() == {"chains": []}
+
+
+def test_commands_that_make_no_sense_are_errors(baseten: BasetenSimulator) -> None:
+    with pytest.raises(AssertionError, match="m-none"):
+        baseten.remove_model("m-none")
+    with pytest.raises(AssertionError, match="no command"):
+        baseten.command("nonsense")
+    with pytest.raises(AssertionError, match="set_options"):
+        baseten.set_converge("soon")  # type: ignore[arg-type]  # what a test must not get away with
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("Bearer test-key", 200),
+        ("Api-Key test-key", 200),
+        ("Bearer second", 200),
+        ("Bearer revoked", 401),
+        ("Bearer wrong", 401),
+        ("Basic test-key", 401),
+        ("test-key", 401),
+        ("", 401),
+    ],
+)
+def test_only_valid_keys_are_let_in(baseten: BasetenSimulator, authorization: str, status: int) -> None:
+    baseten.add_key("second")
+    baseten.add_key("revoked")
+    baseten.revoke_key("revoked")
+
+    headers = {"Authorization": authorization} if authorization else {}
+    response = httpx.get(f"{baseten.url}/v1/models", headers=headers, trust_env=False)
+
+    assert response.status_code == status
+    assert baseten.journal()[0].headers.get("authorization", "") == authorization
+
+
+def test_the_limit_holds_for_any_one_second(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_rate(20)
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        api.get("/v1/models")
+
+    entries = baseten.journal()
+    admitted = [entry.monotonic for entry in entries if entry.status == 200]
+    assert 40 <= len(admitted) <= 60
+    # The journal notes a request a moment before the limit counts it.
+    assert all(later - first > 0.99 for first, later in zip(admitted, admitted[20:], strict=False))
+    assert {entry.status for entry in entries} == {200, 429}
+    assert baseten.count(status=429) == len(entries) - len(admitted)
+    assert baseten.peak() > 20
+    assert baseten.peak(key="test-key", endpoint="GET /v1/models") == baseten.peak()
+    assert baseten.peak(endpoint="GET /v1/chains") == 0
+
+
+def test_the_limit_is_per_key_and_endpoint(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_rate(1)
+    baseten.add_key("second")
+    assert api.get("/v1/models").status_code == 200
+    assert api.get("/v1/models").status_code == 429
+
+    assert api.get("/v1/models", headers={"Authorization": "Bearer second"}).status_code == 200
+    assert api.get(FREE).status_code == 200
+    # One endpoint, whatever the id; the alias is an endpoint of its own.
+    assert api.get(f"{DEPLOYMENTS}/d-staging").status_code == 429
+    assert api.get(f"{DEPLOYMENTS}/production").status_code == 200
+    # The key's scheme does not make another key of it.
+    assert api.get("/v1/models", headers={"Authorization": "Api-Key test-key"}).status_code == 429
+
+
+def test_a_refusal_tells_when_to_come_again(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_rate(0)
+    response = api.get("/v1/models")
+    assert response.json() == {"error": "Rate limit exceeded. Please retry later.", "retry_after": 1}
+    assert "retry-after" not in response.headers
+
+    baseten.set_rate(0, retry_after=37, told_in="both")
+    response = api.get("/v1/models")
+    assert (response.json()["retry_after"], response.headers["retry-after"]) == (37, "37")
+
+    baseten.set_rate(0, retry_after=0.5, told_in="header")
+    response = api.get("/v1/models")
+    assert response.json().keys() == {"error"}
+    assert response.headers["retry-after"] == "0.5"
+
+    baseten.set_rate(0, told_in="neither")
+    response = api.get("/v1/models")
+    assert "retry_after" not in response.json()
+    assert "retry-after" not in response.headers

@@ -1,6 +1,4 @@
-"""What the simulator does with writes over time, and whom it lets in how often."""
-
-import time
+"""What the simulator does with writes over time, and whom it lets in."""
 
 import httpx
 import pytest
@@ -236,8 +234,7 @@ def test_what_is_not_there_is_not_found(api: httpx.Client, path: str) -> None:
 
 def test_writes_to_what_is_not_there_are_not_found(api: httpx.Client) -> None:
     for path in (f"{DEPLOYMENTS}/none/autoscaling_settings", CHAINLETS.replace("c-hello", "none")):
-        body = {"updates": []} if "chains" in path else {"max_replica": 2}
-        assert api.patch(path, json=body).status_code == 404
+        assert api.patch(path, content='{"updates": []}' if "chains" in path else "{}").status_code == 404
     assert api.patch("/v1/models/none/environments/production", json={}).status_code == 404
     assert api.put(ENVIRONMENT, json={}).status_code == 405
 
@@ -296,57 +293,3 @@ def test_only_valid_keys_are_let_in(baseten: BasetenSimulator, authorization: st
 
     assert response.status_code == status
     assert baseten.journal()[0].headers.get("authorization", "") == authorization
-
-
-def test_the_limit_holds_for_any_one_second(baseten: BasetenSimulator, api: httpx.Client) -> None:
-    baseten.set_rate(20)
-    end = time.monotonic() + 2.5
-    while time.monotonic() < end:
-        api.get("/v1/models")
-
-    entries = baseten.journal()
-    admitted = [entry.monotonic for entry in entries if entry.status == 200]
-    assert 40 <= len(admitted) <= 60
-    # The journal notes a request a moment before the limit counts it.
-    assert all(later - first > 0.99 for first, later in zip(admitted, admitted[20:], strict=False))
-    assert {entry.status for entry in entries} == {200, 429}
-    assert baseten.count(status=429) == len(entries) - len(admitted)
-    assert baseten.peak() > 20
-    assert baseten.peak(key="test-key", endpoint="GET /v1/models") == baseten.peak()
-    assert baseten.peak(endpoint="GET /v1/chains") == 0
-
-
-def test_the_limit_is_per_key_and_endpoint(baseten: BasetenSimulator, api: httpx.Client) -> None:
-    baseten.set_rate(1)
-    baseten.add_key("second")
-    assert api.get("/v1/models").status_code == 200
-    assert api.get("/v1/models").status_code == 429
-
-    assert api.get("/v1/models", headers={"Authorization": "Bearer second"}).status_code == 200
-    assert api.get(FREE).status_code == 200
-    # One endpoint, whatever the id; the alias is an endpoint of its own.
-    assert api.get(f"{DEPLOYMENTS}/d-staging").status_code == 429
-    assert api.get(f"{DEPLOYMENTS}/production").status_code == 200
-    # The key's scheme does not make another key of it.
-    assert api.get("/v1/models", headers={"Authorization": "Api-Key test-key"}).status_code == 429
-
-
-def test_a_refusal_tells_when_to_come_again(baseten: BasetenSimulator, api: httpx.Client) -> None:
-    baseten.set_rate(0)
-    response = api.get("/v1/models")
-    assert response.json() == {"error": "Rate limit exceeded. Please retry later.", "retry_after": 1}
-    assert "retry-after" not in response.headers
-
-    baseten.set_rate(0, retry_after=37, told_in="both")
-    response = api.get("/v1/models")
-    assert (response.json()["retry_after"], response.headers["retry-after"]) == (37, "37")
-
-    baseten.set_rate(0, retry_after=0.5, told_in="header")
-    response = api.get("/v1/models")
-    assert response.json().keys() == {"error"}
-    assert response.headers["retry-after"] == "0.5"
-
-    baseten.set_rate(0, told_in="neither")
-    response = api.get("/v1/models")
-    assert "retry_after" not in response.json()
-    assert "retry-after" not in response.headers

@@ -5,6 +5,7 @@ a refusal is raised. The templates are those of the API's documentation, because
 """
 
 import asyncio
+import functools
 import json
 import math
 import time
@@ -56,6 +57,8 @@ class RefusedError(Exception):
         self.reply = reply
 
 
+Seconds: TypeAlias = int | float
+"""Told apart where arguments are checked, so that 37 does not go out as 37.0."""
 Handler: TypeAlias = Callable[[Call], Reply]
 Table: TypeAlias = Mapping[str, Mapping[str, Handler]]
 
@@ -64,7 +67,7 @@ Table: TypeAlias = Mapping[str, Mapping[str, Handler]]
 class Throttling:
     """How a refusal because of the rate looks."""
 
-    retry_after: float | None = None
+    retry_after: Seconds | None = None
     """Seconds to tell; None tells the true ones, rounded up."""
     told_in: Literal["body", "header", "both", "neither"] = "body"
 
@@ -147,7 +150,7 @@ class _Endpoint:
         path = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             path = f"{path}?{scope['query_string'].decode('latin-1')}"
-        headers = dict(request.headers)
+        headers = _headers(tuple(scope["headers"]))
         entry = self._api.journal.open(
             method=request.method,
             path=path,
@@ -183,6 +186,12 @@ class _Endpoint:
             return self._api.errors.not_found
         handler = self._handlers.get(method)
         return handler(call) if handler else self._api.errors.not_allowed
+
+
+@functools.lru_cache(maxsize=1024)
+def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
+    """Return headers as texts; a client's are mostly the same, so that the journal keeps few of them."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
 
 
 async def _suffer(fault: Fault, apply: Callable[[], Reply], scope: Scope, receive: Receive, send: Send) -> Reply | None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tests.simulators.api import Api, RefusedError, Throttling
+from tests.simulators.api import Api, RefusedError, Seconds, Throttling
 from tests.simulators.faults import Fault, Rule
 from tests.simulators.journal import JournalEntry
 
@@ -97,7 +97,7 @@ class ApiCommands:
         self,
         rate: int,
         *,
-        retry_after: float | None = None,
+        retry_after: Seconds | None = None,
         told_in: Literal["body", "header", "both", "neither"] = "body",
     ) -> None:
         """Set the requests per second, and how a refusal tells when to come again."""

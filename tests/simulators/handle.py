@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import httpx
 from pydantic_core import to_jsonable_python
 
+from tests.simulators.api import Seconds
 from tests.simulators.faults import Fault
 from tests.simulators.journal import JournalEntry
 
@@ -130,7 +131,7 @@ class Simulator:
         self,
         rate: int,
         *,
-        retry_after: float | None = None,
+        retry_after: Seconds | None = None,
         told_in: Literal["body", "header", "both", "neither"] = "body",
     ) -> None:
         """Set the requests per second, and how a refusal tells when to come again (None: truly, rounded up)."""

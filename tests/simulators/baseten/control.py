@@ -88,12 +88,14 @@ class BasetenCommands:
         self._world.model(model).add_deployment(spec)
 
     def remove_deployment(self, model: str, deployment: str) -> None:
-        """Remove a deployment, from its environment too."""
+        """Remove a deployment, from environments and promotions too."""
         there = self._world.model(model)
         gone = there.deployments.pop(there.deployment(deployment).id)
         for environment in there.environments.values():
             if environment.current is gone:
                 environment.current = None
+            if environment.promotion is not None and environment.promotion.candidate is gone:
+                environment.promotion = None
 
     def add_environment(self, model: str, spec: EnvironmentSpec) -> None:
         """Add an environment to a model."""

@@ -50,9 +50,9 @@ class EnvironmentSpec(_Spec):
 
     name: str
     current: str | None = None
-    """Id of its deployment, which gets the environment's settings under its own."""
+    """Id of its deployment."""
     settings: Values = {}
-    """What differs from the defaults."""
+    """What differs from the defaults; its deployment gets these values too, instead of its own."""
     restricted: bool = False
 
 

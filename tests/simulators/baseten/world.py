@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tests.simulators.api import RefusedError, Reply
-from tests.simulators.baseten.settings import Converging, Values
+from tests.simulators.baseten.settings import Converging
 from tests.simulators.baseten.specs import (
     ChainEnvironmentSpec,
     ChainletSpec,
@@ -101,6 +101,8 @@ class Model:
         )
         if current is not None:
             self.attach(current, spec.name)
+            if current.settings.shown is not None:
+                current.settings.set(spec.settings)
 
     def attach(self, deployment: Deployment, environment: str) -> None:
         """Make a deployment the one of an environment."""
@@ -186,13 +188,8 @@ class World:
     def add_model(self, spec: ModelSpec) -> None:
         """Add a model, instead of one with the same id."""
         model = Model(spec.id, spec.name, spec.team)
-        below: dict[str | None, Values] = {
-            environment.current: environment.settings for environment in spec.environments
-        }
         for deployment in spec.deployments:
-            own = deployment.settings
-            merged = None if own is None else {**below.get(deployment.id, {}), **own}
-            model.add_deployment(deployment.model_copy(update={"settings": merged}))
+            model.add_deployment(deployment)
         for environment in spec.environments:
             model.add_environment(environment)
         self.models[spec.id] = model

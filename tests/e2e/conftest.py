@@ -1,0 +1,30 @@
+"""Fixtures of the end-to-end tests: one operator for all of them, one namespace for each."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.process import OperatorProcess, install
+from tests.e2e.stage import Stage
+from tests.simulators.process import BasetenSimulator
+
+
+@pytest.fixture(scope="session")
+def installed(controlplane: ControlPlane) -> ControlPlane:
+    """A control plane with the CRDs and the operator's rights."""
+    install(controlplane)
+    return controlplane
+
+
+@pytest.fixture(scope="module")
+def operator(installed: ControlPlane) -> Iterator[OperatorProcess]:
+    """An operator that serves all namespaces, for the tests of one module."""
+    with OperatorProcess.start(installed) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(installed: ControlPlane, baseten: BasetenSimulator, namespace: str) -> Stage:
+    """An empty namespace and the simulator in its first state; no connection yet."""
+    return Stage(installed, baseten, namespace)

@@ -1,0 +1,168 @@
+"""What the operator does with a resource over its life, as a user sees it."""
+
+import pytest
+
+from tests.e2e.stage import Stage
+from tests.simulators.faults import Delay
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
+
+FREE = {"modelId": "m-greeter", "deployment": "d-free"}
+PRODUCTION = {"modelId": "m-greeter", "environment": "production"}
+HELLO = {"chainId": "c-hello", "environment": "production"}
+
+
+def test_an_edit_is_pushed_and_a_removed_field_is_left_alone(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"minReplica": 1, "maxReplica": 3})
+    stage.until("das", "free", "Synced")
+
+    stage.patch("das", "free", {"autoscaling": {"maxReplica": 5}})
+    eventually(lambda: len(stage.writes()) == 2)
+    stage.until("das", "free", "Synced")
+    stage.patch("das", "free", {"autoscaling": {"minReplica": None}})
+    status = stage.until("das", "free", "Synced")["status"]
+
+    assert [write.body for write in stage.writes()] == [
+        {"min_replica": 1, "max_replica": 3},
+        {"min_replica": 1, "max_replica": 5},
+    ]
+    assert status["applied"] == status["observed"] == {"maxReplica": 5}
+    settings = stage.baseten.settings(model="m-greeter", deployment="d-free")
+    assert settings is not None
+    assert settings["min_replica"] == 1
+
+
+def test_drift_is_corrected_field_by_field_and_told(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"minReplica": 1, "maxReplica": 3})
+    stage.until("das", "free", "Synced")
+    stage.baseten.set_settings({"max_replica": 9, "concurrency_target": 7}, model="m-greeter", deployment="d-free")
+
+    stage.request("das", "free", "one")
+    status = stage.handled("das", "free", "one")["status"]
+
+    assert [write.body for write in stage.writes()][1:] == [{"max_replica": 3}]
+    assert status["observed"] == {"minReplica": 1, "maxReplica": 3}
+    assert "drift" not in status
+    eventually(lambda: [event for event in stage.events("free") if event[1] == "DriftCorrected"])
+    [(kind, _, message)] = [event for event in stage.events("free") if event[1] == "DriftCorrected"]
+    assert kind == "Normal"
+    assert "maxReplica is 9, should be 3" in message
+
+
+def test_drift_of_one_chainlet_is_corrected_without_the_other(stage: Stage) -> None:
+    stage.open()
+    stage.cas("hello", HELLO, {"HelloWorld": {"minReplica": 1, "maxReplica": 3}, "RandInt": {"maxReplica": 2}})
+    stage.until("cas", "hello", "Synced")
+    stage.baseten.set_settings({"max_replica": 8}, chain="c-hello", environment="production", chainlet="RandInt")
+
+    stage.request("cas", "hello", "one")
+    stage.handled("cas", "hello", "one")
+
+    assert stage.writes()[1].body == {
+        "updates": [{"chainlet_name": "RandInt", "autoscaling_settings": {"max_replica": 2}}]
+    }
+
+
+def test_drift_is_corrected_at_the_interval_by_itself(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3}, interval="30s")
+    stage.until("das", "free", "Synced")
+    stage.baseten.set_settings({"max_replica": 9}, model="m-greeter", deployment="d-free")
+
+    eventually(lambda: len(stage.writes()) == 2, timeout=40, interval=0.5)
+    assert stage.writes()[1].body == {"max_replica": 3}
+
+
+def test_observe_reports_and_never_writes(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 6}, mode="Observe")
+
+    found = stage.until("das", "free", "DriftDetected")
+    assert found["status"]["drift"] == [{"field": "maxReplica", "desired": 6, "observed": 1}]
+    assert stage.condition("das", "free", "Drifted")["status"] == "True"
+
+    stage.baseten.set_settings({"max_replica": 6}, model="m-greeter", deployment="d-free")
+    stage.request("das", "free", "one")
+    stage.until("das", "free", "Observed")
+    assert stage.condition("das", "free", "Drifted") == {}
+    assert stage.writes() == []
+
+    stage.patch("das", "free", {"mode": "Enforce"})
+    stage.until("das", "free", "Synced")
+    assert stage.writes() == []
+
+
+def test_suspend_stops_everything_and_resume_goes_on(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3})
+    stage.until("das", "free", "Synced")
+
+    stage.patch("das", "free", {"suspend": True})
+    eventually(lambda: stage.condition("das", "free", "Suspended").get("status") == "True")
+    assert stage.condition("das", "free")["status"] == "True"
+    stage.patch("das", "free", {"autoscaling": {"maxReplica": 8}})
+    eventually(lambda: stage.condition("das", "free").get("status") == "Unknown")
+    assert len(stage.writes()) == 1
+
+    stage.patch("das", "free", {"suspend": False})
+    stage.until("das", "free", "Synced")
+    assert stage.condition("das", "free", "Suspended") == {}
+    assert [write.body for write in stage.writes()] == [{"max_replica": 3}, {"max_replica": 8}]
+
+
+def test_deletion_touches_nothing_and_needs_no_finalizer(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3})
+    assert "finalizers" not in stage.until("das", "free", "Synced")["metadata"]
+
+    stage.plane.kubectl("delete", "das", "free", "-n", stage.namespace, "--timeout=10s")
+    stage.baseten.set_settings({"max_replica": 9}, model="m-greeter", deployment="d-free")
+    stage.das("other", PRODUCTION, {"maxReplica": 4})
+    stage.until("das", "other", "Synced")
+
+    assert [write.path for write in stage.writes() if "d-free" in write.path] == [
+        "/v1/models/m-greeter/deployments/d-free/autoscaling_settings"
+    ]
+
+
+def test_a_newer_spec_during_a_slow_write_leads_to_exactly_one_more(stage: Stage) -> None:
+    stage.open()
+    stage.baseten.inject(Delay(seconds=1.5), method="PATCH")
+    stage.das("free", FREE, {"maxReplica": 2})
+    eventually(lambda: stage.get("das", "free"))
+    for replicas in (3, 4, 5):
+        stage.patch("das", "free", {"autoscaling": {"maxReplica": replicas}})
+
+    stage.until("das", "free", "Synced")
+
+    assert [write.body for write in stage.writes()] == [{"max_replica": 2}, {"max_replica": 5}]
+
+
+def test_a_promotion_is_waited_for_and_its_settings_hold(stage: Stage) -> None:
+    stage.open()
+    stage.baseten.start_promotion("m-greeter", "production", "d-free")
+    stage.das("production", PRODUCTION, {"maxReplica": 6})
+    eventually(lambda: stage.condition("das", "production").get("reason") in {"Promoting", "Queued"}, timeout=15)
+
+    stage.baseten.finish_promotion("m-greeter", "production")
+
+    stage.until("das", "production", "Synced", timeout=40)
+    assert len(stage.writes()) == 1
+
+
+def test_a_schedule_of_the_platform_is_not_fought(stage: Stage) -> None:
+    stage.open()
+    stage.das("production", PRODUCTION, {"maxReplica": 6})
+    stage.until("das", "production", "Synced")
+    stage.baseten.set_schedule("m-greeter", "production", "night", {"max_replica": 1})
+
+    stage.request("das", "production", "one")
+    stage.until("das", "production", "PlatformScheduleActive")
+    assert len(stage.writes()) == 1
+
+    stage.baseten.set_schedule("m-greeter", "production", None)
+    stage.request("das", "production", "two")
+    stage.until("das", "production", "Synced")

@@ -126,9 +126,18 @@ class OperatorProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self.log_file.exists():
-            sys.stderr.write(f"operator's log:\n{self.log()[-6000:]}\n")
-        self.stop() if self._process.poll() is None else self.kill()
+        if not self.log_file.exists():
+            return
+        ended = self._process.poll()
+        text = self.log()[-6000:]
+        if ended is None:
+            self.stop()
+        else:
+            self.kill()
+        if error is not None:
+            sys.stderr.write(f"operator's log:\n{text}\n")
+        elif ended is not None:
+            raise AssertionError(f"the operator ended by itself with {ended}:\n{text}")
 
 
 def _free_port() -> int:

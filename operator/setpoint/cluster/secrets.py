@@ -36,6 +36,8 @@ class Secrets:
         data = await self._data(namespace, name, not_older_than)
         encoded = data.get(key)
         if encoded is None:
+            # Somebody is about to add it, so the next try has to read the Secret again.
+            self._known.pop((namespace, name), None)
             there = ", ".join(sorted(data)[:10]) or "none"
             raise ConnectionNotFound(f"Secret {namespace}/{name} has no key {key}; its keys: {there}")
         try:

@@ -49,7 +49,7 @@ def test_drift_is_corrected_field_by_field_and_told(stage: Stage) -> None:
     eventually(lambda: [event for event in stage.events("free") if event[1] == "DriftCorrected"])
     [(kind, _, message)] = [event for event in stage.events("free") if event[1] == "DriftCorrected"]
     assert kind == "Normal"
-    assert "maxReplica is 9, should be 3" in message
+    assert message == "m-greeter/d-free: maxReplica from 9 back to 3"
 
 
 def test_drift_of_one_chainlet_is_corrected_without_the_other(stage: Stage) -> None:

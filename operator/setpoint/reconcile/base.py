@@ -311,8 +311,7 @@ class Reconciler(ABC, Generic[R, S, T]):
         outcome = self._settled(resource, memory, verdict, drift=[], **fields)
         if not corrected:
             return outcome
-        shown = ", ".join(str(entry) for entry in corrected[:8])
-        event = Event(EventType.NORMAL, "DriftCorrected", clean_message(f"corrected at {title}: {shown}"))
+        event = Event(EventType.NORMAL, "DriftCorrected", clean_message(conditions.corrected(title, corrected)))
         return Outcome(status=outcome.status, due=outcome.due, events=(event, *outcome.events))
 
     def _write_again(self, resource: R, pending: Pending, seen: Observation[S]) -> bool:

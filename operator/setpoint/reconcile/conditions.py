@@ -225,6 +225,19 @@ def suspend(previous: Sequence[Condition], generation: int, now: datetime, *, st
     return apply(previous, verdict, generation, now, suspended=True)
 
 
+def corrected(target: str, drift: Sequence[Drift]) -> str:
+    """Return what an Event says of differences that were corrected."""
+    shown = [
+        f"{_place(entry)} from {'unset' if entry.observed is None else entry.observed} back to {entry.desired}"
+        for entry in drift[:SHOWN]
+    ]
+    return f"{target}: {', '.join(shown)}{' and more' if len(drift) > SHOWN else ''}"
+
+
+def _place(entry: Drift) -> str:
+    return f"{entry.chainlet}.{entry.field}" if entry.chainlet else entry.field
+
+
 def _status(text: str) -> Status:
     match text:
         case "True" | "False":
@@ -245,6 +258,6 @@ def _differences(drift: Sequence[Drift]) -> str:
 
 
 def _listed(drift: Sequence[Drift]) -> str:
-    fields = [f"{entry.chainlet}.{entry.field}" if entry.chainlet else entry.field for entry in drift]
+    fields = [_place(entry) for entry in drift]
     shown = ", ".join(fields[:SHOWN])
     return f"{shown or 'the settings'} {'and more ' if len(fields) > SHOWN else ''}can be read back"

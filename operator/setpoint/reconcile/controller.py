@@ -132,6 +132,13 @@ class Controller:
             self._under_way += 1
             try:
                 await self._look(key, priority)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Something this look waited for was cancelled, not the worker; a worker lost is lost for ever.
+                log.warning("a look was interrupted", extra={"object": key._asdict()})
+                self._queue.add_rate_limited(key)
             except Exception:  # one resource's bug must not stop the others
                 log.exception("the operator failed on this resource", extra={"object": key._asdict()})
                 self._queue.add_rate_limited(key)

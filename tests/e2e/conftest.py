@@ -25,6 +25,8 @@ def operator(installed: ControlPlane) -> Iterator[OperatorProcess]:
 
 
 @pytest.fixture
-def stage(installed: ControlPlane, baseten: BasetenSimulator, namespace: str) -> Stage:
+def stage(installed: ControlPlane, baseten: BasetenSimulator, namespace: str) -> Iterator[Stage]:
     """An empty namespace and the simulator in its first state; no connection yet."""
-    return Stage(installed, baseten, namespace)
+    yield Stage(installed, baseten, namespace)
+    # The namespace goes later; what it holds must not write into the next test's simulator.
+    installed.kubectl("delete", "das,cas", "--all", "-n", namespace)

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-WRITES = ("PATCH", "PUT", "POST", "APPLY", "DELETE")
+WRITES = ("PATCH", "PUT", "POST", "APPLY")
 FREE = {"modelId": "m-greeter", "deployment": "d-free"}
 RESOURCES = 50
 
@@ -31,7 +31,8 @@ def test_resources_in_sync_cost_no_write_over_three_intervals_and_a_restart(stag
     names = [f"r{number:02}" for number in range(RESOURCES)]
     stage.baseten.add_model(id="m-many", name="many", deployments=[DeploymentSpec(id=name) for name in names])
     stage.open()
-    with OperatorProcess.start(stage.plane) as operator:
+    only_here = {"SETPOINT_NAMESPACES": stage.namespace}
+    with OperatorProcess.start(stage.plane, only_here) as operator:
         for name in names:
             stage.das(name, {"modelId": "m-many", "deployment": name}, {"maxReplica": 3}, interval="30s")
 
@@ -57,7 +58,7 @@ def test_resources_in_sync_cost_no_write_over_three_intervals_and_a_restart(stag
         assert 0 < reads < 3 * RESOURCES
         assert operator.stop() == 0
     since = stage.baseten.last()
-    with OperatorProcess.start(stage.plane):
+    with OperatorProcess.start(stage.plane, only_here):
         # At a start every resource is read within its interval.
         deadline = time.monotonic() + 33
         eventually(lambda: time.monotonic() > deadline, timeout=40, interval=1)

@@ -18,7 +18,7 @@ def most_within_a_second(times: list[float]) -> int:
 
 
 def test_no_second_ever_has_more_than_the_limit() -> None:
-    chance = random.Random(20260601)  # noqa: S311  # no secret
+    chance = random.Random(20260601)  # no secret
     limit, peaks = RateLimit(7), Peaks()
     now, admitted, came = 0.0, [], []
     for _ in range(2000):

@@ -45,6 +45,9 @@ T = TypeVar("T")
 CONVERGENCE_LIMIT = 600.0
 """Seconds after which a write that is not read back counts as NotConverged."""
 
+FRESH = 0.5
+"""Seconds that a shared read may be old to verify a write: one begun right after the write shows the old values."""
+
 LONGEST_POLL = 30.0
 TRIES_BEFORE_UNKNOWN = 3
 MISSING_CONNECTION_GRACE = 30.0
@@ -215,7 +218,7 @@ class Reconciler(ABC, Generic[R, S, T]):
             if outcome is not None:
                 return outcome
         if memory.pending is not None:
-            not_before = memory.pending.answered
+            not_before = max(memory.pending.answered, self._clock.monotonic() - FRESH)
         target, seen = await self.read(client, target, desired, not_before=not_before, urgent=attempt.urgent)
         drift = self.differences(desired, seen.settings)
         memory.drifted = bool(drift)

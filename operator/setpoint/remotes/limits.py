@@ -10,10 +10,11 @@ shared by every client that has the same key for the same URL. Entering a lane t
    `LONGEST_WAIT` is told to them instead (`LanePaused`), so that they can do something for somebody else meanwhile.
 3. A connection of the client. It is taken before the token, because a request that has its token has to leave at once:
    tokens spent while waiting for a connection would leave as a burst.
-4. A token of aiolimiter's bucket. The bucket holds a single one: `AsyncLimiter(rate, 1)` starts with a full bucket and
-   refills it meanwhile, so that nearly twice the rate fits in the first second (measured: 199 requests at rate 100).
-   With one token, requests are evenly spaced and no second sees more than the rate, wherever it begins. The price is
-   about a tenth of the rate (measured: 88 a second at rate 100), and timers end the benefit of rates above a thousand.
+4. A token of aiolimiter's bucket. No second may hold more than the rate, wherever it begins: it can hold a full bucket
+   and what drips in meanwhile, so the drip is slower than the rate by the size of the bucket. (`AsyncLimiter(rate, 1)`
+   lets nearly twice the rate into its first second; measured: 199 requests at rate 100.) A bucket of one token spaces
+   requests evenly, but never makes up for a timer that was late (measured: 88 a second at rate 100); a bucket of
+   `BURST` does, which is why it is used where the rate is large enough to spare it.
 
 All times are those of the running loop.
 """
@@ -26,8 +27,14 @@ from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
 
-HEADROOM = 1.05
-"""The spacing is this much wider than the rate needs, so that a request may be 50 ms late and still fit its second."""
+BURST = 3
+"""Tokens of the bucket where the rate is at least `BURST_FROM` a second; below that a single one."""
+BURST_FROM = 30
+
+HEADROOM = 1.02
+"""The drip is this much slower than it might be, so that a request may be 20 ms late and still fit its second."""
+NARROW_HEADROOM = 1.05
+"""The same for a bucket of one token."""
 
 LONGEST_WAIT = 5.0
 """Seconds of a pause that callers sit out."""
@@ -198,10 +205,13 @@ class _Lane:
         if self._rate != self._account.rate:
             self._rate = self._account.rate
             self._bucket = _bucket(self._rate)
-            # The first token of the new bucket stands for the last one of the old: no two requests without a gap.
-            await self._bucket.acquire()
+            # The tokens of the new bucket stand for the last ones of the old: no burst on top of a burst.
+            await self._bucket.acquire(self._bucket.max_rate)
         await self._bucket.acquire()
 
 
 def _bucket(rate: int) -> AsyncLimiter:
-    return AsyncLimiter(1, HEADROOM / rate)
+    if rate < BURST_FROM:
+        return AsyncLimiter(1, NARROW_HEADROOM / rate)
+    drip = (rate - BURST) / HEADROOM
+    return AsyncLimiter(BURST, BURST / drip)

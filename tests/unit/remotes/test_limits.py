@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setpoint.remotes.limits import HEADROOM, SPARE_ACCOUNTS, Allowance, LanePaused, Limits
+from setpoint.remotes.limits import BURST, HEADROOM, SPARE_ACCOUNTS, Allowance, LanePaused, Limits
 from tests.virtual_time import now, run
 
 READ = "GET /v1/models/{model_id}/deployments"
@@ -69,7 +69,7 @@ def test_the_rate_is_used_up_to_the_headroom() -> None:
         await asyncio.gather(*(caller.send() for _ in range(801)))
         return now()
 
-    assert run(main()) == pytest.approx(10 * HEADROOM, rel=0.01)
+    assert run(main()) == pytest.approx((801 - BURST) / (80 - BURST) * HEADROOM, rel=0.01)
 
 
 def test_clients_of_the_same_key_share_a_rate_and_the_slowest_counts() -> None:

@@ -15,7 +15,7 @@ from tests.e2e.process import ROOT
 LINES = (
     "deploymentautoscaling.setpoint.dev/llama-production created",
     '/deployments/q8x4d2z/autoscaling_settings {"max_replica": 2} -> 200',
-    "maxReplica is 5, should be 2",
+    "maxReplica from 5 back to 2",
     "minReplica must not be greater than maxReplica",
     "there is no model named llama-5; did you mean llama-3-70b?",
     "Everything as expected.",

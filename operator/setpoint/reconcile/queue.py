@@ -7,7 +7,8 @@ It has the words and guarantees of client-go's workqueue, which everybody in thi
 - `add_after` puts a key in later. One delayed entry is kept per key, the earliest; handing a key out drops it, since whoever
   works on it says anew when it is due next;
 - `add_rate_limited` puts it in after a pause that doubles with every failure and carries jitter, until `forget`;
-- urgent keys (a person or a pipeline waits for them) go before routine ones (drift sweeps, re-lists).
+- urgent keys (a person or a pipeline waits for them) go before routine ones (drift sweeps, re-lists); within a class a
+  key whose delay has ended goes before those that were added, the rest in the order they came.
 """
 
 import asyncio
@@ -163,9 +164,21 @@ class WorkQueue:
         return key, priority
 
     def _ripen(self, key: Key) -> None:
+        """Add a key whose time has come, in front of its class.
+
+        A thousand new resources wait for the remote's limit; a look that is due now and merely reads (whether a write
+        has come into force) would otherwise wait for all of them.
+        """
         delayed = self._delayed.pop(key, None)
-        if delayed is not None:
-            self.add(key, delayed.priority)
+        if delayed is None:
+            return
+        waiting = self._dirty.get(key)
+        if waiting is not None and waiting <= delayed.priority:
+            return
+        self._dirty[key] = delayed.priority
+        if key not in self._processing:
+            self._ready[delayed.priority].appendleft(key)
+            self._wake()
 
     def _wake(self) -> None:
         while self._waiters:

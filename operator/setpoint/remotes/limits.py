@@ -27,14 +27,15 @@ from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
 
-BURST = 3
+BURST = 2
 """Tokens of the bucket where the rate is at least `BURST_FROM` a second; below that a single one."""
 BURST_FROM = 30
 
-HEADROOM = 1.02
-"""The drip is this much slower than it might be, so that a request may be 20 ms late and still fit its second."""
-NARROW_HEADROOM = 1.05
-"""The same for a bucket of one token."""
+HEADROOM = 1.06
+"""The drip is this much slower than it might be, so that a request may be 60 ms late and still fit its second.
+
+Measured on two busy cores: with 20 ms, 101 requests arrived within one second at rate 100.
+"""
 
 LONGEST_WAIT = 5.0
 """Seconds of a pause that callers sit out."""
@@ -212,6 +213,6 @@ class _Lane:
 
 def _bucket(rate: int) -> AsyncLimiter:
     if rate < BURST_FROM:
-        return AsyncLimiter(1, NARROW_HEADROOM / rate)
+        return AsyncLimiter(1, HEADROOM / rate)
     drip = (rate - BURST) / HEADROOM
     return AsyncLimiter(BURST, BURST / drip)

@@ -142,6 +142,34 @@ def test_a_failed_promotion_leaves_the_deployment(baseten: BasetenSimulator, api
     assert max_replica(api, FREE) == 1
 
 
+def test_the_end_of_a_build_does_not_end_the_wait_for_a_promotion(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_deployment_status("m-greeter", "d-free", "BUILDING")
+    baseten.start_promotion("m-greeter", "production", "d-free")
+    assert patch(api, "d-free", max_replica=4) == "QUEUED"
+
+    baseten.set_deployment_status("m-greeter", "d-free", "ACTIVE")
+    assert max_replica(api, FREE) == 1
+
+    baseten.finish_promotion("m-greeter", "production", succeeded=False)
+    assert max_replica(api, FREE) == 4
+
+
+def test_the_end_of_a_promotion_does_not_end_the_wait_for_a_build(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    for deployment in ("d-free", "d-production"):
+        baseten.set_deployment_status("m-greeter", deployment, "BUILDING")
+    baseten.start_promotion("m-greeter", "production", "d-free")
+    assert patch(api, "d-free", max_replica=4) == "QUEUED"
+    assert patch_environment(api, max_replica=5) == "QUEUED"
+
+    baseten.finish_promotion("m-greeter", "production", succeeded=False)
+    assert (max_replica(api, FREE), max_replica(api, ENVIRONMENT)) == (1, 1)
+
+    for deployment in ("d-free", "d-production"):
+        baseten.set_deployment_status("m-greeter", deployment, "ACTIVE")
+    assert (max_replica(api, FREE), max_replica(api, ENVIRONMENT)) == (4, 5)
+    assert max_replica(api, f"{DEPLOYMENTS}/production") == 5
+
+
 def test_chainlets_are_written_together(baseten: BasetenSimulator, api: httpx.Client) -> None:
     baseten.set_converge(0)
     both = {"HelloWorld": {"max_replica": 4}, "RandInt": {"max_replica": 5}}

@@ -115,6 +115,20 @@ def test_a_late_answer_can_be_to_an_effect_at_once(baseten: BasetenSimulator, ap
     assert time.monotonic() - before >= 0.4
 
 
+def test_a_late_effect_does_not_outlive_a_reset(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.inject(Delay(seconds=0.2))
+    with pytest.raises(httpx.ReadTimeout):
+        api.patch(WRITE, json={"max_replica": 4}, timeout=0.05)
+    baseten.reset()
+    baseten.set_converge(0)
+    # Held longer than the other, so that its answer comes when the other has had its chance.
+    baseten.inject(Delay(seconds=0.4))
+    assert api.get(f"{DEPLOYMENTS}/d-free").json()["autoscaling_settings"]["max_replica"] == 1
+
+    assert not applied(baseten)
+    assert [entry.method for entry in baseten.journal()] == ["GET"]
+
+
 @pytest.mark.parametrize("takes_effect", [False, True])
 def test_an_answer_can_never_come(baseten: BasetenSimulator, api: httpx.Client, *, takes_effect: bool) -> None:
     baseten.inject(Delay(seconds=None, applied=takes_effect))

@@ -72,6 +72,27 @@ TWO_CHAINLETS_EXAMPLE = """{
 }"""
 """Second example of the page about chainlets, to the letter."""
 
+EARLIER_TWO_CHAINLETS_EXAMPLE = TWO_CHAINLETS_EXAMPLE.replace('        "max_scale_down_rate": null,\n', "")
+"""The same before `max_scale_down_rate` was added to the API."""
+
+CHAINLET_FIELD_EXAMPLE = """{
+  "updates": [
+    {
+      "chainlet_name": "HelloWorld",
+      "autoscaling_settings": {
+        "autoscaling_window": 800,
+        "concurrency_target": 3,
+        "max_replica": 2,
+        "min_replica": 1,
+        "scale_down_delay": 60,
+        "target_in_flight_tokens": null,
+        "target_utilization_percentage": null
+      }
+    }
+  ]
+}"""
+"""Example of the field `autoscaling_settings` of one update, in the request around it."""
+
 ENVIRONMENT_EXAMPLE = f'{{"autoscaling_settings": {SETTINGS_EXAMPLE}}}'
 
 VALID = {

@@ -8,7 +8,9 @@ import pytest
 from tests.contract.baseten_examples import (
     CHAIN_ENVIRONMENT,
     CHAINLET_EXAMPLE,
+    CHAINLET_FIELD_EXAMPLE,
     DEPLOYMENTS,
+    EARLIER_TWO_CHAINLETS_EXAMPLE,
     ENVIRONMENT,
     ENVIRONMENT_EXAMPLE,
     LATER_CHAINLET_EXAMPLE,
@@ -86,6 +88,8 @@ def test_the_tests_cover_every_operation_of_the_reference() -> None:
         ("chainlets", CHAINLET_EXAMPLE),
         ("chainlets", LATER_CHAINLET_EXAMPLE),
         ("chainlets", TWO_CHAINLETS_EXAMPLE),
+        ("chainlets", EARLIER_TWO_CHAINLETS_EXAMPLE),
+        ("chainlets", CHAINLET_FIELD_EXAMPLE),
     ],
 )
 @pytest.mark.parametrize("scheme", ["Bearer", "Api-Key"])

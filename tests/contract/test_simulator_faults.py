@@ -244,6 +244,13 @@ def test_several_simulators_run_beside_each_other(baseten: BasetenSimulator) -> 
         assert baseten.journal() == []
 
 
+def test_it_listens_on_the_port_it_is_given(baseten: BasetenSimulator) -> None:
+    with BasetenSimulator.start() as first:
+        port = httpx.URL(first.url).port
+    with BasetenSimulator.start(port=port) as second:
+        assert second.url == first.url
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended; one that nobody waits for any more counts."""
     with suppress(FileNotFoundError):

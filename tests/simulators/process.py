@@ -29,9 +29,17 @@ class BasetenSimulator(Simulator):
     MODULE = "tests.simulators.baseten"
 
     @classmethod
-    def start(cls, *, rate: int | None = None, converge: float | None = None, keys: Sequence[str] = ()) -> Self:
-        """Start one; the key is `test-key` unless others are given."""
-        return cls.launch(*options({"rate": rate, "converge": converge}), *(f"--key={key}" for key in keys))
+    def start(
+        cls,
+        *,
+        rate: int | None = None,
+        converge: float | None = None,
+        keys: Sequence[str] = (),
+        port: int | None = None,
+    ) -> Self:
+        """Start one; the key is `test-key` unless others are given, the port a free one."""
+        given = options({"rate": rate, "converge": converge, "port": port})
+        return cls.launch(*given, *(f"--key={key}" for key in keys))
 
     def seed(self, world: WorldSpec) -> None:
         """Replace all models and chains."""

@@ -30,13 +30,7 @@ def write_deployment(world: World, deployment: Deployment, changes: Values) -> O
         _check_access(deployment.environment, restricted=environments[deployment.environment].restricted)
     if deployment.development and world.options.strict_development and _REPLICAS & changes.keys():
         raise invalid("min_replica and max_replica cannot be changed for development deployments")
-    candidates = [
-        environment.promotion.candidate
-        for environment in environments.values()
-        if environment.promotion is not None and environment.promotion.running
-    ]
-    held = deployment.status in BUILDING or any(candidate is deployment for candidate in candidates)
-    return _write(world, deployment.settings, changes, held=held)
+    return _write(world, deployment.settings, changes, held=_held(world, deployment))
 
 
 def write_environment(world: World, environment: Environment, changes: Values) -> Outcome:
@@ -71,7 +65,8 @@ def set_deployment_status(world: World, deployment: Deployment, status: Deployme
     deployment.status = status
     if not built:
         return
-    deployment.settings.release()
+    if not _held(world, deployment):
+        deployment.settings.release()
     for environment in world.model(deployment.model_id).environments.values():
         if environment.current is deployment and not environment.held:
             deployment.settings.set(environment.settings.release())
@@ -85,18 +80,22 @@ def start_promotion(environment: Environment, candidate: Deployment, status: Pro
 def finish_promotion(world: World, environment: Environment, *, succeeded: bool) -> None:
     """End a promotion: the environment's settings overwrite those of the deployment that is now its own."""
     promotion, environment.promotion = environment.promotion, None
-    queued = environment.settings.release()
     if promotion is None:
         return
+    candidate = promotion.candidate
     if succeeded:
-        promotion.candidate.settings.release()
-        world.model(environment.model_id).attach(promotion.candidate, environment.name)
-        environment.current = promotion.candidate
-        promotion.candidate.settings.set(environment.settings.shown or {})
+        environment.settings.release()
+        candidate.settings.release()
+        world.model(environment.model_id).attach(candidate, environment.name)
+        environment.current = candidate
+        candidate.settings.set(environment.settings.shown or {})
         return
-    promotion.candidate.settings.release()
-    if environment.current is not None:
-        environment.current.settings.set(queued)
+    if not _held(world, candidate):
+        candidate.settings.release()
+    if not environment.held:
+        queued = environment.settings.release()
+        if environment.current is not None:
+            environment.current.settings.set(queued)
 
 
 def set_chainlet_status(world: World, chain_id: str, environment: str, name: str, status: DeploymentStatus) -> None:
@@ -115,6 +114,15 @@ def set_chain_promotion(world: World, chain_id: str, environment_name: str, *, p
     for chainlet in environment.chainlets.values():
         if not promoting and chainlet.status not in BUILDING:
             chainlet.settings.release()
+
+
+def _held(world: World, deployment: Deployment) -> bool:
+    """Tell whether writes to a deployment wait: for its build, or for the end of its promotion."""
+    promotions = [environment.promotion for environment in world.model(deployment.model_id).environments.values()]
+    promoted = any(
+        promotion is not None and promotion.running and promotion.candidate is deployment for promotion in promotions
+    )
+    return promoted or deployment.status in BUILDING
 
 
 def _check_access(environment: str, *, restricted: bool) -> None:

@@ -6,6 +6,7 @@ failure becomes one of three: the thing is not there, the request is wrong, or t
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
 
+from setpoint import __version__
 from setpoint.reconcile.ports import ClusterUnavailable, ResourceGone
 from setpoint.resources import GROUP, VERSION, Resource
 from setpoint.resources.common import clean_message
@@ -46,10 +48,15 @@ async def connect() -> "KubeApi":
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types
     except ConfigException:
         try:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
+            # The library reads the variable when it is imported, which is too early for whoever sets it later.
+            file = os.environ.get("KUBECONFIG")
+            await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         except (ConfigException, OSError) as error:
             raise NoCluster(f"no cluster to work on: {error}") from None
-    return KubeApi(client.ApiClient(configuration))
+    api_client = client.ApiClient(configuration)
+    # Names the owner of the fields it writes, too (managedFields).
+    api_client.user_agent = f"setpoint/{__version__}"
+    return KubeApi(api_client)
 
 
 class KubeApi:
@@ -72,9 +79,12 @@ class KubeApi:
         """
         return await self._request("GET", path)
 
-    async def merge_patch(self, path: str, patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Apply a merge patch (RFC 7396) and return the object as it then is; raises as `get`."""
-        return await self._request("PATCH", path, body=patch, content_type="application/merge-patch+json")
+    async def json_patch(self, path: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
+        """Apply a JSON patch (RFC 6902) and return the object as it then is; raises as `get`.
+
+        A `test` operation that does not hold is a RequestRefused with status 422.
+        """
+        return await self._request("PATCH", path, body=operations, content_type="application/json-patch+json")
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object and return it; raises as `get`."""
@@ -90,9 +100,10 @@ class KubeApi:
             if label_selector:
                 query.append(("labelSelector", label_selector))
             page = await self._request("GET", path, query=query, accept=_METADATA_ONLY)
-            for item in page.get("items", []):
+            # An empty collection has null for its items.
+            for item in page.get("items") or ():
                 yield item["metadata"]
-            token = page.get("metadata", {}).get("continue", "")
+            token = (page.get("metadata") or {}).get("continue", "")
             if not token:
                 return
 
@@ -102,7 +113,7 @@ class KubeApi:
         path: str,
         *,
         query: list[tuple[str, str]] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | list[dict[str, Any]] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> dict[str, Any]:

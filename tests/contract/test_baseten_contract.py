@@ -22,12 +22,12 @@ from tests.contract.baseten_examples import (
 )
 from tests.contract.baseten_schema import (
     PATHS,
-    ContractError,
     differences,
     schema,
     validate_request,
     validate_response,
 )
+from tests.contract.openapi import ContractError
 from tests.simulators.baseten.specs import DeploymentSpec, DeploymentStatus, PromotionStatus
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually

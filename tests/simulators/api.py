@@ -9,7 +9,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -32,6 +32,8 @@ class Call:
 
     params: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str]
+    """The last value of each parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +110,31 @@ class Api:
         self.keys = set(self._first_keys)
         self.resets += 1
 
-    def routes(self, table: Table) -> list[Route]:
-        """Return the routes of an API, the last of which answers for all paths it does not have."""
-        endpoints = {**table, "/{path:path}": {}}
-        return [Route(path, _Endpoint(self, path, handlers)) for path, handlers in endpoints.items()]
+    def routes(self, table: Table, *, prefix: str = "", public: Container[str] = ()) -> list[Route]:
+        """Return the routes of an API, the last of which answers for all paths it does not have.
 
-    def key(self, authorization: str) -> str:
-        """Return the credential in a header, whether it is valid or not."""
-        scheme, _, key = authorization.partition(" ")
+        The paths begin with the prefix, of which the templates know nothing; public ones need no key.
+        """
+        return [
+            *(
+                Route(prefix + path, _Endpoint(self, path, handlers, public=path in public))
+                for path, handlers in table.items()
+            ),
+            Route("/{path:path}", _Endpoint(self, NO_TEMPLATE, {}, public=False)),
+        ]
+
+    def key(self, headers: Mapping[str, str]) -> str:
+        """Return the credential of a request, whether it is valid or not."""
+        scheme, _, key = headers.get("authorization", "").partition(" ")
         return key if scheme in self._schemes else ""
 
-    def admit(self, key: str, endpoint: str) -> None:
-        """Raise `RefusedError` when the key is not valid or the rate is too high."""
+    def authenticate(self, key: str, headers: Mapping[str, str]) -> None:
+        """Raise `RefusedError` when the key is not valid."""
         if key not in self.keys:
             raise RefusedError(self.errors.unauthorized)
+
+    def admit(self, key: str, endpoint: str) -> None:
+        """Raise `RefusedError` when the rate is too high."""
         wait = self.limit.admit(key, endpoint, time.monotonic())
         if wait is None:
             return
@@ -138,10 +151,11 @@ class Api:
 class _Endpoint:
     """One path of an API, as an ASGI application."""
 
-    def __init__(self, api: Api, path: str, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, api: Api, template: str, handlers: Mapping[str, Handler], *, public: bool) -> None:
         self._api = api
         self._handlers = handlers
-        self._template = path if handlers else NO_TEMPLATE
+        self._template = template
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -158,7 +172,7 @@ class _Endpoint:
             path=path,
             template=self._template,
             headers=headers,
-            key=self._api.key(headers.get("authorization", "")),
+            key=self._api.key(headers),
             body=body,
         )
         endpoint = f"{request.method} {self._template}"
@@ -170,8 +184,10 @@ class _Endpoint:
                 # A fault held it back until the test it belongs to was over.
                 return Reply(503, {"message": "the simulator was reset meanwhile"})
             try:
+                if not self._public:
+                    self._api.authenticate(entry.key, headers)
                 self._api.admit(entry.key, endpoint)
-                return self._handle(request.method, Call(request.path_params, body))
+                return self._handle(request.method, Call(request.path_params, body, request.query_params))
             except RefusedError as refusal:
                 return refusal.reply
 

@@ -70,7 +70,7 @@ class Simulator:
     ) -> None:
         self.stop()
 
-    def command(self, name: str, **arguments: Any) -> Any:
+    def command(self, name: str, /, **arguments: Any) -> Any:
         """Run one of the simulator's commands and return its result."""
         response = self._client.post(f"/_control/{name}", json=to_jsonable_python(arguments))
         if response.status_code != 200:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import OperatorProcess, install
-from tests.e2e.stage import Stage
+from tests.e2e.stage import GatewayStage, Stage
+from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.process import BasetenSimulator
 
 
@@ -27,6 +28,13 @@ def operator(installed: ControlPlane) -> Iterator[OperatorProcess]:
 @pytest.fixture
 def stage(installed: ControlPlane, baseten: BasetenSimulator, namespace: str) -> Iterator[Stage]:
     """An empty namespace and the simulator in its first state; no connection yet."""
-    yield Stage(installed, baseten, namespace)
+    yield Stage(installed, namespace, baseten)
     # The namespace goes later; what it holds must not write into the next test's simulator.
     installed.kubectl("delete", "das,cas", "--all", "-n", namespace)
+
+
+@pytest.fixture
+def gateway(installed: ControlPlane, bifrost: BifrostSimulator, namespace: str) -> Iterator[GatewayStage]:
+    """An empty namespace and the simulated gateway in its first state; no connection yet."""
+    yield GatewayStage(installed, namespace, bifrost)
+    installed.kubectl("delete", "mcg", "--all", "-n", namespace)

@@ -1,4 +1,4 @@
-"""One namespace with a connection to the simulator, and short words for what tests do in it."""
+"""One namespace with a connection to a simulator, and short words for what tests do in it."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.controlplane.plane import ControlPlane
+from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.journal import JournalEntry
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
@@ -39,29 +40,11 @@ def secret(name: str, namespace: str, key: str) -> Object:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Where a test plays."""
+class Place:
+    """A namespace of a cluster."""
 
     plane: ControlPlane
-    baseten: BasetenSimulator
     namespace: str
-
-    def open(self, key: str = KEY, **spec: Any) -> None:
-        """Create the default connection and its Secret."""
-        self.plane.apply(
-            secret("baseten", self.namespace, key), connection("baseten", self.namespace, self.baseten.url, **spec)
-        )
-
-    def das(self, name: str, target: Mapping[str, str], autoscaling: Mapping[str, Any], **spec: Any) -> None:
-        """Apply a DeploymentAutoscaling."""
-        self._apply("DeploymentAutoscaling", name, {"target": target, "autoscaling": autoscaling, **spec})
-
-    def cas(
-        self, name: str, target: Mapping[str, str], chainlets: Mapping[str, Mapping[str, Any]], **spec: Any
-    ) -> None:
-        """Apply a ChainAutoscaling."""
-        named = [{"name": chainlet, "autoscaling": values} for chainlet, values in chainlets.items()]
-        self._apply("ChainAutoscaling", name, {"target": target, "chainlets": named, **spec})
 
     def get(self, kind: str, name: str) -> Object:
         """Return an object that is there."""
@@ -108,10 +91,6 @@ class Stage:
 
         return eventually(done, timeout=timeout, interval=0.1)
 
-    def writes(self) -> list[JournalEntry]:
-        """Return all writes that arrived at the remote API."""
-        return self.baseten.journal(method="PATCH")
-
     def events(self, name: str) -> list[tuple[str, str, str]]:
         """Return type, reason and message of every Event about a resource."""
         listed = self.plane.kubectl("get", "events", "-n", self.namespace, "-o", "json").stdout
@@ -124,3 +103,59 @@ class Stage:
     def _apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         metadata = {"name": name, "namespace": self.namespace}
         self.plane.apply({"apiVersion": API, "kind": kind, "metadata": metadata, "spec": spec})
+
+
+@dataclass(frozen=True)
+class Stage(Place):
+    """A namespace and a simulated Baseten."""
+
+    baseten: BasetenSimulator
+
+    def open(self, key: str = KEY, **spec: Any) -> None:
+        """Create the default connection and its Secret."""
+        self.plane.apply(
+            secret("baseten", self.namespace, key), connection("baseten", self.namespace, self.baseten.url, **spec)
+        )
+
+    def das(self, name: str, target: Mapping[str, str], autoscaling: Mapping[str, Any], **spec: Any) -> None:
+        """Apply a DeploymentAutoscaling."""
+        self._apply("DeploymentAutoscaling", name, {"target": target, "autoscaling": autoscaling, **spec})
+
+    def cas(
+        self, name: str, target: Mapping[str, str], chainlets: Mapping[str, Mapping[str, Any]], **spec: Any
+    ) -> None:
+        """Apply a ChainAutoscaling."""
+        named = [{"name": chainlet, "autoscaling": values} for chainlet, values in chainlets.items()]
+        self._apply("ChainAutoscaling", name, {"target": target, "chainlets": named, **spec})
+
+    def writes(self) -> list[JournalEntry]:
+        """Return all writes that arrived at the remote API."""
+        return self.baseten.journal(method="PATCH")
+
+
+@dataclass(frozen=True)
+class GatewayStage(Place):
+    """A namespace and a simulated Bifrost gateway."""
+
+    bifrost: BifrostSimulator
+
+    def open(self, name: str = "bifrost", auth: Mapping[str, Any] | None = None, **spec: Any) -> None:
+        """Create a connection to the gateway, without a Secret."""
+        remote = {"url": self.bifrost.gateway_url, **({"auth": auth} if auth else {})}
+        metadata = {"name": name, "namespace": self.namespace}
+        self.plane.apply(
+            {"apiVersion": API, "kind": "Connection", "metadata": metadata, "spec": {"bifrost": remote, **spec}}
+        )
+
+    def mcg(self, name: str, model: str, provider: str | None = "openai", **spec: Any) -> None:
+        """Apply a ModelConfigGovernance."""
+        identity = {"modelName": model, **({"provider": provider} if provider is not None else {})}
+        self._apply("ModelConfigGovernance", name, {**identity, **spec})
+
+    def writes(self) -> list[JournalEntry]:
+        """Return all writes that arrived at the gateway."""
+        return [entry for entry in self.bifrost.journal() if entry.method in {"POST", "PUT", "DELETE"}]
+
+    def lists(self) -> int:
+        """Return how often all rows were read."""
+        return self.bifrost.count(method="GET", template_contains="model-configs")

@@ -138,7 +138,7 @@ def test_an_operator_for_named_namespaces_leaves_others_alone(stage: Stage) -> N
     stage.das("elsewhere", FREE, {"maxReplica": 3})
     with OperatorProcess.start(stage.plane, {"SETPOINT_NAMESPACES": "setpoint-system"}) as operator:
         stage.plane.kubectl("delete", "das", "here", "-n", "setpoint-system", "--ignore-not-found")
-        here = Stage(stage.plane, stage.baseten, "setpoint-system")
+        here = Stage(stage.plane, "setpoint-system", stage.baseten)
         here.open()
         here.das("here", {"modelId": "m-greeter", "environment": "staging"}, {"maxReplica": 2})
         here.until("das", "here", "Synced")

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from setpoint.remotes import errors
-from setpoint.remotes.baseten import Answer, Baseten
+from setpoint.remotes.answers import Answer
+from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.connection import AuthScheme
@@ -36,8 +38,7 @@ async def connected(
 ) -> AsyncIterator[Baseten]:
     client = Baseten.connect(
         url=simulator.url,
-        auth_scheme=scheme,
-        key=key,
+        credential=Credential.authorization(scheme, key),
         requests_per_second=rate,
         timeout=timeout,
         limits=limits or Limits(),

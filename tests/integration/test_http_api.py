@@ -43,7 +43,7 @@ async def api(
     http = HttpApi(
         "Baseten",
         url,
-        Credential("Bearer", key),
+        Credential.authorization("Bearer", key),
         requests_per_second=rate,
         timeout=timeout,
         limits=limits or Limits(),

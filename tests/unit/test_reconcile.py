@@ -17,6 +17,8 @@ from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.gate import Gate
 from setpoint.reconcile.ports import ConnectionNotFound, Event, Handle, Key, LoopClock, ResourceGone
 from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.bifrost import Bifrost
+from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
 from setpoint.resources.common import Managed, StatusBase
@@ -57,8 +59,7 @@ class World:
         """What the watch has missed when the API server is asked next."""
         self.client = Baseten.connect(
             url="https://api",
-            auth_scheme="Bearer",
-            key="key",
+            credential=Credential.authorization("Bearer", "key"),
             requests_per_second=1000,
             timeout=30,
             limits=Limits(),
@@ -106,7 +107,13 @@ class World:
         self.events.append(event)
 
     # the reconcilers' connections
-    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle:
+    def place(self, resource: Managed) -> str | None:
+        return "https://api"
+
+    async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
+        raise NotImplementedError
+
+    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         if self.missing is not None:
             raise ConnectionNotFound(self.missing)
         return Handle("Connection baseten", self.client, self.gate)

@@ -5,8 +5,9 @@ with the connection, so that resources turned away by a refused key are woken wh
 """
 
 import asyncio
-import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from setpoint.cluster.api import KubeApi, RequestRefused
 from setpoint.cluster.secrets import LIFETIME, Secrets
@@ -21,20 +22,48 @@ from setpoint.reconcile.ports import (
     ResourceGone,
 )
 from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.bifrost import Bifrost
+from setpoint.remotes.credential import Credential
 from setpoint.remotes.hosts import AllowedHosts
 from setpoint.remotes.limits import Limits
 from setpoint.resources import ClusterConnection, Connection, Managed
-from setpoint.resources.connection import ClusterConnectionSpec, ConnectionSpec, NamespacedSecretKeyRef, SecretKeyRef
+from setpoint.resources.connection import BasetenConnection, BifrostConnection, NamespacedSecretKeyRef, SecretKeyRef
 
 RETIREMENT = 330.0
 """Seconds after which a replaced client is closed: longer than any request of its may take."""
 
 
+class _Client(Protocol):
+    async def aclose(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Client)
+C_co = TypeVar("C_co", bound=_Client, covariant=True)
+
+Read: TypeAlias = Callable[[SecretKeyRef], Awaitable[str]]
+"""Returns the value a reference of the connection points to."""
+
+
+class _Connect(Protocol[C_co]):
+    """How a client is made; nothing is sent yet."""
+
+    def __call__(
+        self,
+        *,
+        url: str,
+        credential: Credential,
+        requests_per_second: int,
+        timeout: float,
+        limits: Limits,
+        ca_pem: str | None,
+    ) -> C_co: ...
+
+
 @dataclass(slots=True)
-class _Open:
+class _Open(Generic[C]):
     gate: Gate[Key] = field(default_factory=Gate)
     fingerprint: tuple[object, ...] = ()
-    client: Baseten | None = None
+    client: C | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -59,12 +88,21 @@ class ConnectionPool:
         self._hosts = hosts
         self._clock = clock
         self._cluster_wide = cluster_wide
-        self._open: dict[Key, _Open] = {}
-        self._retired: list[tuple[float, Baseten]] = []
+        self._baseten: dict[Key, _Open[Baseten]] = {}
+        self._bifrost: dict[Key, _Open[Bifrost]] = {}
+        self._retired: list[tuple[float, _Client]] = []
         self._labels: dict[str, tuple[float, dict[str, str]]] = {}
 
-    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle:
-        """Return the open connection of a resource; `fresh` reads its Secret again.
+    def place(self, resource: Managed) -> str | None:
+        """Return the base URL the resource's connection names; None where there is no such connection."""
+        connection = self._known(resource)
+        if connection is None:
+            return None
+        remote = connection.spec.baseten or connection.spec.bifrost
+        return None if remote is None else remote.url.rstrip("/")
+
+    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
+        """Return the open connection to Baseten of a resource; `fresh` reads its Secret again.
 
         Raises:
             ConnectionNotFound: there is no such connection, Secret or key.
@@ -72,48 +110,65 @@ class ConnectionPool:
             AuthenticationFailed: the key in the Secret cannot be sent.
             ClusterUnavailable: the API server could not tell.
         """
-        asked = self._clock.monotonic()
-        connection = self._find(resource)
-        if isinstance(connection, ClusterConnection):
-            await self._check_served(connection, resource.metadata.namespace)
-        title = f"{connection.kind()} {connection.metadata.name}"
-        spec = connection.spec
-        if spec.baseten is None:
-            raise ConnectionNotAllowed(f"{title} is not a connection to Baseten (spec.baseten is not set)")
-        refusal = self._hosts.refusal(spec.baseten.url, namespaced=isinstance(connection, Connection))
-        if refusal is not None:
-            raise ConnectionNotAllowed(f"{title}: {refusal}")
-        key = Key(connection.kind(), connection.metadata.namespace, connection.metadata.name)
-        entry = self._open.setdefault(key, _Open())
-        async with entry.lock:
-            client = await self._client(entry, connection, spec, asked if fresh else None)
-        await self._close_retired()
-        return Handle(name=title, client=client, gate=entry.gate)
+        connection = await self._usable(resource)
+        remote = connection.spec.baseten
+        if remote is None:
+            raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Baseten (spec.baseten is not set)")
+
+        async def credential(read: Read) -> Credential:
+            return await _baseten_credential(remote, read)
+
+        return await self._handle(self._baseten, connection, remote.url, Baseten.connect, credential, fresh=fresh)
+
+    async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
+        """Return the open connection to a Bifrost gateway of a resource; raises as `baseten`."""
+        connection = await self._usable(resource)
+        remote = connection.spec.bifrost
+        if remote is None:
+            raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Bifrost (spec.bifrost is not set)")
+
+        async def credential(read: Read) -> Credential:
+            return await _bifrost_credential(remote, read)
+
+        return await self._handle(self._bifrost, connection, remote.url, Bifrost.connect, credential, fresh=fresh)
 
     async def aclose(self) -> None:
         """Close every client."""
-        clients = [entry.client for entry in self._open.values() if entry.client is not None]
-        clients += [client for _, client in self._retired]
-        self._open.clear()
+        clients: list[_Client] = [client for _, client in self._retired]
+        clients += [entry.client for entry in self._baseten.values() if entry.client is not None]
+        clients += [entry.client for entry in self._bifrost.values() if entry.client is not None]
+        self._baseten.clear()
+        self._bifrost.clear()
         self._retired.clear()
         for client in clients:
             await client.aclose()
 
-    def _find(self, resource: Managed) -> Connection | ClusterConnection:
+    async def _usable(self, resource: Managed) -> Connection | ClusterConnection:
+        """Return the connection of a resource, if the resource's namespace may use it."""
+        connection = self._known(resource)
+        if connection is None:
+            raise self._missing(resource)
+        if isinstance(connection, ClusterConnection):
+            await self._check_served(connection, resource.metadata.namespace)
+        return connection
+
+    def _known(self, resource: Managed) -> Connection | ClusterConnection | None:
         wanted = resource.spec.connection_ref
-        namespace = resource.metadata.namespace
-        kinds = (wanted.kind,) if wanted.kind else (Connection.kind(), ClusterConnection.kind())
-        for kind in kinds:
-            found = self._store.connection(kind, namespace, wanted.name)
+        for kind in _kinds(wanted.kind):
+            found = self._store.connection(kind, resource.metadata.namespace, wanted.name)
             if found is not None:
                 return found
+        return None
+
+    def _missing(self, resource: Managed) -> ConnectionNotFound | ConnectionNotAllowed:
+        wanted = resource.spec.connection_ref
         if wanted.kind == ClusterConnection.kind() and not self._cluster_wide:
-            raise ConnectionNotAllowed("ClusterConnections are not read by an operator restricted to namespaces")
+            return ConnectionNotAllowed("ClusterConnections are not read by an operator restricted to namespaces")
         where = {
-            Connection.kind(): f"Connection {wanted.name} in namespace {namespace}",
+            Connection.kind(): f"Connection {wanted.name} in namespace {resource.metadata.namespace}",
             ClusterConnection.kind(): f"ClusterConnection {wanted.name}",
         }
-        raise ConnectionNotFound(f"there is no {' and no '.join(where[kind] for kind in kinds)}")
+        return ConnectionNotFound(f"there is no {' and no '.join(where[kind] for kind in _kinds(wanted.kind))}")
 
     async def _check_served(self, connection: ClusterConnection, namespace: str) -> None:
         served = connection.spec.namespaces
@@ -140,34 +195,57 @@ class ConnectionPool:
         self._labels[namespace] = (now, labels)
         return labels
 
+    async def _handle(
+        self,
+        entries: dict[Key, _Open[C]],
+        connection: Connection | ClusterConnection,
+        url: str,
+        connect: _Connect[C],
+        credential: Callable[[Read], Awaitable[Credential]],
+        *,
+        fresh: bool,
+    ) -> Handle[C]:
+        asked = self._clock.monotonic()
+        title = _title(connection)
+        refusal = self._hosts.refusal(url, namespaced=isinstance(connection, Connection))
+        if refusal is not None:
+            raise ConnectionNotAllowed(f"{title}: {refusal}")
+
+        async def read(ref: SecretKeyRef) -> str:
+            return await self._secret(connection, ref, asked if fresh else None)
+
+        key = Key(connection.kind(), connection.metadata.namespace, connection.metadata.name)
+        entry = entries.setdefault(key, _Open())
+        async with entry.lock:
+            client = await self._client(entry, connection, url, connect, await credential(read), read)
+        await self._close_retired()
+        return Handle(name=title, client=client, gate=entry.gate)
+
     async def _client(
         self,
-        entry: _Open,
+        entry: _Open[C],
         connection: Connection | ClusterConnection,
-        spec: ConnectionSpec | ClusterConnectionSpec,
-        not_older_than: float | None,
-    ) -> Baseten:
-        baseten = spec.baseten
-        if baseten is None:
-            raise ConnectionNotAllowed("spec.baseten is not set")
-        key = await self._secret(connection, baseten.api_key_secret_ref, not_older_than)
-        ca_pem = await self._secret(connection, spec.ca_secret_ref, not_older_than) if spec.ca_secret_ref else None
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        fingerprint = (connection.metadata.uid, spec, digest, ca_pem)
+        url: str,
+        connect: _Connect[C],
+        credential: Credential,
+        read: Read,
+    ) -> C:
+        spec = connection.spec
+        ca_pem = await read(spec.ca_secret_ref) if spec.ca_secret_ref is not None else None
+        fingerprint = (connection.metadata.uid, spec, credential.fingerprint, ca_pem)
         if entry.client is not None and entry.fingerprint == fingerprint:
             return entry.client
         try:
-            client = Baseten.connect(
-                url=baseten.url,
-                auth_scheme=baseten.auth_scheme,
-                key=key,
+            client = connect(
+                url=url,
+                credential=credential,
                 requests_per_second=spec.rate_limit.requests_per_second,
                 timeout=spec.patience.total_seconds(),
                 limits=self._limits,
                 ca_pem=ca_pem,
             )
         except ValueError as error:
-            raise ConnectionNotAllowed(f"{connection.kind()} {connection.metadata.name}: {error}") from None
+            raise ConnectionNotAllowed(f"{_title(connection)}: {error}") from None
         if entry.client is not None:
             self._retired.append((self._clock.monotonic() + RETIREMENT, entry.client))
             entry.gate.probe_now()
@@ -185,3 +263,29 @@ class ConnectionPool:
         while self._retired and self._retired[0][0] <= now:
             _, client = self._retired.pop(0)
             await client.aclose()
+
+
+def _title(connection: Connection | ClusterConnection) -> str:
+    return f"{connection.kind()} {connection.metadata.name}"
+
+
+def _kinds(wanted: str | None) -> tuple[str, ...]:
+    return (wanted,) if wanted else (Connection.kind(), ClusterConnection.kind())
+
+
+async def _baseten_credential(remote: BasetenConnection, read: Read) -> Credential:
+    return Credential.authorization(remote.auth_scheme, await read(remote.api_key_secret_ref))
+
+
+async def _bifrost_credential(remote: BifrostConnection, read: Read) -> Credential:
+    auth = remote.auth
+    if auth is None:
+        return Credential.none()
+    if auth.basic is not None:
+        username = await read(auth.basic.username_secret_ref)
+        return Credential.basic(username, await read(auth.basic.password_secret_ref))
+    if auth.bearer_secret_ref is not None:
+        return Credential.authorization("Bearer", await read(auth.bearer_secret_ref))
+    if auth.setup_token_secret_ref is not None:
+        return Credential.setup_token(await read(auth.setup_token_secret_ref))
+    return Credential.none()

@@ -27,9 +27,18 @@ from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.chain_autoscaling import ChainReconciler
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
+from setpoint.reconcile.model_config_governance import GovernanceReconciler
 from setpoint.reconcile.ports import Clock, ClusterUnavailable, LoopClock, ResourceGone
 from setpoint.remotes.limits import Limits
-from setpoint.resources import GROUP, KINDS, MANAGED_KINDS, VERSION, ChainAutoscaling, DeploymentAutoscaling
+from setpoint.resources import (
+    GROUP,
+    KINDS,
+    MANAGED_KINDS,
+    VERSION,
+    ChainAutoscaling,
+    DeploymentAutoscaling,
+    ModelConfigGovernance,
+)
 from setpoint.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -230,10 +239,11 @@ async def _take_signals(watching: asyncio.Event, stopping: asyncio.Event) -> Non
 
 def _reconcilers(
     connections: ConnectionPool, clock: Clock, random: Random, settings: Settings
-) -> Mapping[str, Reconciler[Any, Any, Any]]:
+) -> Mapping[str, Reconciler[Any, Any, Any, Any]]:
     return {
         DeploymentAutoscaling.kind(): DeploymentReconciler(connections, clock, random, dry_run=settings.dry_run),
         ChainAutoscaling.kind(): ChainReconciler(connections, clock, random, dry_run=settings.dry_run),
+        ModelConfigGovernance.kind(): GovernanceReconciler(connections, clock, random, dry_run=settings.dry_run),
     }
 
 

@@ -75,7 +75,7 @@ class Store:
             generation=metadata.get("generation", 0),
             version=metadata["resourceVersion"],
             requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT),
-            connection=_connection(body),
+            connection=self._models[kind].reference(body),
             body=_essence(body),
             seen=self._clock.monotonic(),
         )
@@ -206,13 +206,6 @@ def _essence(body: Mapping[str, Any]) -> bytes:
         metadata["annotations"] = {REQUESTED_AT: annotations[REQUESTED_AT]}
     essence = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status") or {}}
     return json.dumps(essence, separators=(",", ":")).encode()
-
-
-def _connection(body: Mapping[str, Any]) -> ConnectionRef:
-    try:
-        return ConnectionRef.model_validate((body.get("spec") or {}).get("connectionRef") or {})
-    except ValidationError:
-        return ConnectionRef()
 
 
 def _older(version: str, known: str) -> bool:

@@ -13,14 +13,15 @@ Whatever goes wrong becomes a verdict (`conditions`) and a time to try again; no
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import replace
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from setpoint.reconcile import conditions
+from setpoint.reconcile import conditions, sweeps
 from setpoint.reconcile.conditions import Reason, Type, Verdict
 from setpoint.reconcile.memory import Memory, Pending
+from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
 from setpoint.reconcile.ports import (
     Clock,
     ClusterUnavailable,
@@ -30,20 +31,22 @@ from setpoint.reconcile.ports import (
     Event,
     EventType,
     Handle,
-    Key,
 )
-from setpoint.remotes.baseten import Answer, Baseten
 from setpoint.remotes.errors import AuthenticationFailed, CredentialError, RemoteError, TransientError
 from setpoint.resources.common import Drift, Managed, Mode, Response, StatusBase, clean_message, utc
 
 log = logging.getLogger(__name__)
 
+C = TypeVar("C")
 R = TypeVar("R", bound=Managed)
 S = TypeVar("S")
 T = TypeVar("T")
 
 CONVERGENCE_LIMIT = 600.0
 """Seconds after which a write that is not read back counts as NotConverged."""
+
+ANY_TIME = float("-inf")
+"""The `not_before` of a read that may have begun at any time."""
 
 FRESH = 0.5
 """Seconds that a shared read may be old to verify a write: one begun right after the write shows the old values."""
@@ -60,57 +63,21 @@ QUEUED = "QUEUED"
 UNCHANGED = "UNCHANGED"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation(Generic[S]):
-    """What the remote API reports."""
+class Reconciler(ABC, Generic[C, R, S, T]):
+    """Brings resources of one kind (R) with settings (S) of a target (T) behind a client (C) to what their spec says."""
 
-    settings: S
-    busy: bool = False
-    """The remote is in the middle of a build, a start or a stop, so that waiting is normal."""
-    promotion: str | None = None
-    """Word for the promotion that runs, if one does."""
-    schedule_id: str | None = None
-    """Schedule of the platform that holds other values on purpose, if one does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The circumstances of one reconcile."""
-
-    key: Key
-    urgent: bool
-    """Somebody waits for this one: it goes ahead of sweeps at the limiter too."""
-    failures: int
-    """Tries in a row that failed for a transient reason."""
-    confirm: Callable[[], Awaitable[None]]
-    """To be awaited before every write; raises what ends the reconcile when the resource is gone or changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one reconcile."""
-
-    status: StatusBase | None
-    """The status to report; None leaves what is there."""
-    due: float = 0.0
-    """Seconds until the next look."""
-    backoff: bool = False
-    """Add the key's growing backoff to `due`, since this was a failure."""
-    urgent: bool = False
-    """The next look goes ahead of sweeps."""
-    events: tuple[Event, ...] = ()
-    wake: frozenset[Key] = field(default_factory=frozenset)
-    """Resources that waited for this connection and can go on."""
-
-
-class Reconciler(ABC, Generic[R, S, T]):
-    """Brings resources of one kind (R) with settings (S) of a remote target (T) to what their spec says."""
+    READS_FIRST: ClassVar[bool] = False
+    """A changed spec is compared with a read before it is written, because a write needs to know what is there."""
 
     def __init__(self, connections: Connections, clock: Clock, random: Random, *, dry_run: bool = False) -> None:
         self._connections = connections
         self._clock = clock
         self._random = random
         self._dry_run = dry_run
+
+    @abstractmethod
+    async def connect(self, resource: R, *, fresh: bool) -> Handle[C]:
+        """Return the open connection of a resource; raises as `Connections` says."""
 
     @abstractmethod
     def desired(self, resource: R) -> S:
@@ -133,30 +100,58 @@ class Reconciler(ABC, Generic[R, S, T]):
         """Return only those desired settings that the differences name."""
 
     @abstractmethod
-    async def resolve(self, client: Baseten, resource: R) -> T:
+    def manages(self, resource: R, target: T | None) -> frozenset[Hashable]:
+        """Return the remote things a resource manages, by ids of its API; empty where they are not known yet.
+
+        `target` is None where nobody was asked: then spec and status tell, or nothing does.
+        """
+
+    @abstractmethod
+    def shares(self, resource: R) -> Hashable:
+        """Return what is read for this resource: all that return the same can be served by one read."""
+
+    @abstractmethod
+    async def resolve(self, client: C, resource: R) -> T:
         """Return the target by the remote API's ids."""
 
     @abstractmethod
-    async def write(self, client: Baseten, target: T, settings: S, *, urgent: bool) -> Answer:
+    async def write(self, client: C, target: T, settings: S, *, urgent: bool) -> Written[S, T]:
         """Write settings."""
 
     @abstractmethod
     async def read(
-        self, client: Baseten, target: T, desired: S, *, not_before: float | None, urgent: bool
+        self, client: C, target: T, desired: S, *, not_before: float, urgent: bool
     ) -> tuple[T, Observation[S]]:
         """Return the target, perhaps now known better, and what the remote reports for the managed fields."""
 
-    @abstractmethod
-    async def explain(self, client: Baseten, target: T, desired: S, error: RemoteError) -> RemoteError:
+    async def explain(self, client: C, target: T, desired: S, error: RemoteError) -> RemoteError:
         """Return a refused write's error, or a clearer one where a cheap read tells what is missing."""
+        del client, target, desired
+        return error
+
+    def weigh(self, resource: R, memory: Memory, attempt: Attempt, error: RemoteError) -> RemoteError:
+        """Return a failed write's error, or another one where it means something else for this kind."""
+        del resource, memory, attempt
+        return error
 
     @abstractmethod
     def title(self, target: T) -> str:
         """Return the target's name for people."""
 
     @abstractmethod
-    def record(self, resource: R, *, target: T, applied: S | None, observed: S | None) -> dict[str, Any]:
-        """Return the kind's own status fields; only those whose value is known."""
+    def record(
+        self, resource: R, status: StatusBase, *, target: T, applied: S | None, observed: S | None
+    ) -> dict[str, Any]:
+        """Return the kind's own status fields; only those whose value is known. `status` is the newest one so far."""
+
+    def stakes(self, resource: R) -> frozenset[Hashable]:
+        """Return what a resource claims, as far as that can be told without asking anybody."""
+        return self._things(resource, None) if self._writes(resource) else frozenset()
+
+    def next_sweep(self, resource: R) -> float:
+        """Return the seconds until the resource is to be looked at for drift."""
+        group = (self._connections.place(resource), self.shares(resource))
+        return sweeps.until_next(self._clock.monotonic(), resource.spec.every.total_seconds(), group)
 
     async def reconcile(self, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         """Look at one resource, do what is needed, and tell what came of it."""
@@ -164,11 +159,11 @@ class Reconciler(ABC, Generic[R, S, T]):
             return self._suspended(resource, memory)
         forced = self._forced(resource, memory)
         try:
-            handle = await self._connections.baseten(resource, fresh=forced)
+            handle = await self.connect(resource, fresh=forced)
             handle.gate.enter(attempt.key, self._clock.monotonic())
             return await self._through_gate(handle, resource, memory, attempt)
         except AuthenticationFailed as error:
-            return self._refused(resource, memory, error, due=min(self._interval(resource), LONGEST_PAUSE_REFUSED))
+            return self._refused(resource, memory, error, due=min(self.next_sweep(resource), LONGEST_PAUSE_REFUSED))
         except ConnectionNotFound as error:
             return self._connection_missing(resource, memory, error)
         except ConnectionNotAllowed as error:
@@ -176,13 +171,13 @@ class Reconciler(ABC, Generic[R, S, T]):
         except ClusterUnavailable:
             return Outcome(status=None, backoff=True, urgent=attempt.urgent)
 
-    async def _through_gate(self, handle: Handle, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
+    async def _through_gate(self, handle: Handle[C], resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         """Reconcile on an open connection, and close or open its gate by what it answers."""
         try:
             try:
                 outcome = await self._converge(handle.client, resource, memory, attempt)
             except AuthenticationFailed:
-                renewed = await self._connections.baseten(resource, fresh=True)
+                renewed = await self.connect(resource, fresh=True)
                 if renewed.client is handle.client:
                     raise
                 outcome = await self._converge(renewed.client, resource, memory, attempt)
@@ -193,113 +188,119 @@ class Reconciler(ABC, Generic[R, S, T]):
             return self._failing(resource, memory, attempt, error)
         except RemoteError as error:
             outcome = self._refused(resource, memory, error)
-        wake = frozenset(handle.gate.open()) - {attempt.key}
-        return Outcome(
-            status=outcome.status,
-            due=outcome.due,
-            backoff=outcome.backoff,
-            urgent=outcome.urgent,
-            events=outcome.events,
-            wake=wake,
-        )
+        return replace(outcome, wake=frozenset(handle.gate.open()) - {attempt.key})
 
-    async def _converge(self, client: Baseten, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
+    async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         target = await self.resolve(client, resource)
         desired = self.desired(resource)
         writes = self._writes(resource)
+        rival = attempt.claim(self._things(resource, target) if writes else frozenset())
+        if rival is not None:
+            memory.pending = None
+            fields = self.record(resource, memory.status, target=target, applied=None, observed=None)
+            return self._settled(
+                resource, memory, conditions.conflict(self.title(target), str(rival)), drift=[], **fields
+            )
         if not writes:
             memory.pending = None
         applied = self.applied(memory.status)
-        not_before = self._clock.monotonic() if self._forced(resource, memory) else None
-        if writes and (applied is None or not self.covers(applied, desired)):
+        changed = writes and (applied is None or not self.covers(applied, desired))
+        if changed:
             memory.pending = None
-            await self._push(client, resource, memory, attempt, target, desired, desired, [])
-            outcome = self._after_write(resource, memory)
-            if outcome is not None:
-                return outcome
-        if memory.pending is not None:
-            not_before = max(memory.pending.answered, self._clock.monotonic() - FRESH)
+            if not self.READS_FIRST:
+                outcome = await self._push(client, resource, memory, attempt, target, desired, desired, [])
+                if outcome is not None:
+                    return outcome
+        not_before = self._not_before(resource, memory)
         target, seen = await self.read(client, target, desired, not_before=not_before, urgent=attempt.urgent)
         drift = self.differences(desired, seen.settings)
         memory.drifted = bool(drift)
         if not drift:
             return self._in_sync(resource, memory, target, desired, seen)
-        fields = self.record(resource, target=target, applied=None, observed=seen.settings)
+        fields = self.record(resource, memory.status, target=target, applied=None, observed=seen.settings)
         if not writes:
             return self._settled(resource, memory, conditions.drift_detected(drift), drift=drift, **fields)
-        if memory.pending is None:
-            if seen.schedule_id is not None:
-                verdict = conditions.schedule_active(seen.schedule_id, drift)
-                return self._settled(resource, memory, verdict, drift=drift, **fields)
-            return await self._correct(client, resource, memory, attempt, target, desired, drift)
-        if self._write_again(resource, memory.pending, seen):
-            return await self._correct(client, resource, memory, attempt, target, desired, drift)
-        return self._waiting(resource, memory, memory.pending, seen, drift, fields)
-
-    async def _correct(
-        self,
-        client: Baseten,
-        resource: R,
-        memory: Memory,
-        attempt: Attempt,
-        target: T,
-        desired: S,
-        drift: list[Drift],
-    ) -> Outcome:
+        if memory.pending is not None and not self._write_again(resource, memory.pending, seen):
+            return self._waiting(resource, memory, memory.pending, seen, drift, fields)
+        if memory.pending is None and seen.schedule_id is not None:
+            verdict = conditions.schedule_active(seen.schedule_id, drift)
+            return self._settled(resource, memory, verdict, drift=drift, **fields)
         differing = self.differing(desired, drift)
-        await self._push(client, resource, memory, attempt, target, desired, differing, drift)
-        return self._after_write(resource, memory) or self._soon(1.0)
+        corrected = [] if changed else drift
+        outcome = await self._push(client, resource, memory, attempt, target, desired, differing, corrected)
+        return outcome or self._soon(1.0)
 
     async def _push(
         self,
-        client: Baseten,
+        client: C,
         resource: R,
         memory: Memory,
         attempt: Attempt,
         target: T,
         desired: S,
         settings: S,
-        drift: list[Drift],
-    ) -> None:
-        """Write, and remember the answer; what is remembered reaches the status with the next verdict."""
+        corrected: list[Drift],
+    ) -> Outcome | None:
+        """Write, and return what follows from the answer; None where a read can verify it at once.
+
+        The answer is remembered; it reaches the status with the next verdict.
+        """
         await attempt.confirm()
         before = memory.pending
         try:
-            answer = await self.write(client, target, settings, urgent=attempt.urgent)
-        except TransientError:
-            raise
-        except RemoteError as error:
-            memory.pending = None
-            if error.status is not None:
-                message = clean_message(error.api_message or "")
-                refusal = Response(status=str(error.status), message=message, time=utc(self._clock.now()))
-                memory.status = memory.status.model_copy(update={"response": refusal})
+            written = await self.write(client, target, settings, urgent=attempt.urgent)
+        except RemoteError as caught:
+            error = self.weigh(resource, memory, attempt, caught)
+            if isinstance(error, TransientError):
+                raise error from None
+            self._note_refusal(memory, error)
             if isinstance(error, CredentialError):
-                raise
+                raise error from None
             raise await self.explain(client, target, desired, error) from None
-        answered = self._clock.monotonic()
+        finally:
+            # Whatever became of it: what was read before does not tell.
+            memory.written = self._clock.monotonic()
+        answer, target = written.answer, written.target
         response = Response(status=answer.status, message=clean_message(answer.message), time=utc(self._clock.now()))
         memory.pending = Pending(
             response=response,
-            answered=answered,
-            since=before.since if before is not None else answered,
-            corrected=drift or (before.corrected if before is not None else []),
+            answered=memory.written,
+            since=before.since if before is not None else memory.written,
+            corrected=corrected or (before.corrected if before is not None else []),
         )
-        fields = self.record(resource, target=target, applied=desired, observed=None)
+        fields = self.record(resource, memory.status, target=target, applied=desired, observed=None)
         memory.status = memory.status.model_copy(update={"response": response, **fields})
         log.info(
             "wrote %s to %s: answered %s%s",
-            "what had drifted" if drift else "the spec's settings",
+            "what had drifted" if corrected else "the spec's settings",
             self.title(target),
             answer.status,
             f" ({response.message})" if response.message else "",
             extra={"object": attempt.key._asdict()},
         )
+        outcome = self._after_write(resource, memory, memory.pending, desired, written)
+        return replace(outcome, events=(*written.events, *outcome.events)) if outcome is not None else None
 
-    def _after_write(self, resource: R, memory: Memory) -> Outcome | None:
-        """Return the outcome right after a write; None where a read can verify it at once."""
-        pending = memory.pending
-        if pending is None or pending.response.status == UNCHANGED:
+    def _note_refusal(self, memory: Memory, error: RemoteError) -> None:
+        memory.pending = None
+        if error.status is not None:
+            message = clean_message(error.api_message or "")
+            refusal = Response(status=str(error.status), message=message, time=utc(self._clock.now()))
+            memory.status = memory.status.model_copy(update={"response": refusal})
+
+    def _after_write(
+        self, resource: R, memory: Memory, pending: Pending, desired: S, written: Written[S, T]
+    ) -> Outcome | None:
+        if written.seen is not None:
+            drift = self.differences(desired, written.seen.settings)
+            memory.drifted = bool(drift)
+            if not drift:
+                return self._in_sync(resource, memory, written.target, desired, written.seen)
+            fields = self.record(
+                resource, memory.status, target=written.target, applied=None, observed=written.seen.settings
+            )
+            return self._waiting(resource, memory, pending, written.seen, drift, fields)
+        if pending.response.status == UNCHANGED:
             return None
         if pending.response.status == QUEUED:
             return self._outcome(resource, memory, conditions.queued(pending.response), due=1.0, urgent=True)
@@ -310,7 +311,7 @@ class Reconciler(ABC, Generic[R, S, T]):
         memory.pending = None
         title = self.title(target)
         verdict = conditions.synced(title) if self._writes(resource) else conditions.observed(title)
-        fields = self.record(resource, target=target, applied=desired, observed=seen.settings)
+        fields = self.record(resource, memory.status, target=target, applied=desired, observed=seen.settings)
         outcome = self._settled(resource, memory, verdict, drift=[], **fields)
         if not corrected:
             return outcome
@@ -339,7 +340,7 @@ class Reconciler(ABC, Generic[R, S, T]):
             verdict = conditions.promoting(seen.promotion, drift)
         elif self._overdue(pending) and not seen.busy:
             verdict = conditions.not_converged(pending.response, drift)
-            due = self._interval(resource)
+            due = self.next_sweep(resource)
         elif pending.response.status == QUEUED:
             verdict = conditions.queued(pending.response)
         else:
@@ -366,13 +367,13 @@ class Reconciler(ABC, Generic[R, S, T]):
         first = not status.is_true(Type.SUSPENDED)
         memory.status = updated
         event = Event(EventType.NORMAL, Reason.SUSPENDED, "spec.suspend is true: nothing is read or written")
-        return Outcome(status=updated, due=self._interval(resource), events=(event,) if first else ())
+        return Outcome(status=updated, due=self.next_sweep(resource), events=(event,) if first else ())
 
     def _refused(self, resource: R, memory: Memory, error: Exception, due: float | None = None) -> Outcome:
         verdict = conditions.refused(error)
         if verdict is None:
             raise error
-        return self._outcome(resource, memory, verdict, due=due if due is not None else self._interval(resource))
+        return self._outcome(resource, memory, verdict, due=due if due is not None else self.next_sweep(resource))
 
     def _connection_missing(self, resource: R, memory: Memory, error: ConnectionNotFound) -> Outcome:
         """Report a missing connection: in progress for the first half minute, then a failure that stays one."""
@@ -403,7 +404,7 @@ class Reconciler(ABC, Generic[R, S, T]):
         return self._outcome(resource, memory, conditions.broken(), due=0.0, backoff=True)
 
     def _settled(self, resource: R, memory: Memory, verdict: Verdict, **fields: Any) -> Outcome:
-        return self._outcome(resource, memory, verdict, due=self._interval(resource), **fields)
+        return self._outcome(resource, memory, verdict, due=self.next_sweep(resource), **fields)
 
     def _outcome(
         self,
@@ -437,8 +438,20 @@ class Reconciler(ABC, Generic[R, S, T]):
     def _soon(self, delay: float) -> Outcome:
         return Outcome(status=None, due=delay, urgent=True)
 
-    def _interval(self, resource: R) -> float:
-        return resource.spec.every.total_seconds() * self._random.uniform(0.9, 1.1)
+    def _things(self, resource: R, target: T | None) -> frozenset[Hashable]:
+        place = self._connections.place(resource)
+        if place is None:
+            return frozenset()
+        return frozenset((place, thing) for thing in self.manages(resource, target))
+
+    def _not_before(self, resource: R, memory: Memory) -> float:
+        """Return the time after which a read has to begin to tell the truth about this resource."""
+        now = self._clock.monotonic()
+        if self._forced(resource, memory):
+            return now
+        if memory.pending is not None:
+            return max(memory.written, memory.pending.answered, now - FRESH)
+        return memory.written
 
     def _writes(self, resource: R) -> bool:
         return resource.spec.mode is Mode.ENFORCE and not self._dry_run

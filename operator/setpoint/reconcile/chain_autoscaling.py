@@ -1,11 +1,13 @@
 """ChainAutoscaling: the chainlets of one environment of a Baseten chain, written as one batch."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from setpoint.reconcile.base import Observation, Reconciler
-from setpoint.remotes.baseten import Answer, Baseten
+from setpoint.reconcile.base import ANY_TIME, Reconciler
+from setpoint.reconcile.outcome import Observation, Written
+from setpoint.reconcile.ports import Handle
+from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.errors import PermanentError, RemoteError, TargetNotFound
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.chain_autoscaling import (
@@ -32,8 +34,12 @@ class ChainTarget:
     """The chain was looked up by its name, which may be someone else's by now."""
 
 
-class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
+class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarget]):
     """Keeps the autoscaling of chainlets at what the specs say."""
+
+    async def connect(self, resource: ChainAutoscaling, *, fresh: bool) -> Handle[Baseten]:
+        """Return the open connection of a resource."""
+        return await self._connections.baseten(resource, fresh=fresh)
 
     def desired(self, resource: ChainAutoscaling) -> Chainlets:
         """Return the settings the spec wants, by chainlet."""
@@ -65,6 +71,22 @@ class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
             if (mine := [entry for entry in drift if entry.chainlet == name])
         }
 
+    def manages(self, resource: ChainAutoscaling, target: ChainTarget | None) -> frozenset[Hashable]:
+        """Return the chainlets, by chain id and environment."""
+        known = resource.status.target
+        spec = resource.spec.target
+        chain_id = target.chain_id if target is not None else spec.chain_id or (known.chain_id if known else None)
+        if chain_id is None:
+            return frozenset()
+        return frozenset(
+            ("chainlet", chain_id, spec.environment, chainlet.name) for chainlet in resource.spec.chainlets
+        )
+
+    def shares(self, resource: ChainAutoscaling) -> Hashable:
+        """Return chain and environment: one read has all of its chainlets."""
+        target = resource.spec.target
+        return ("chain", target.chain_id or target.chain_name, target.environment)
+
     async def resolve(self, client: Baseten, resource: ChainAutoscaling) -> ChainTarget:
         """Return the target by the remote API's ids.
 
@@ -77,17 +99,20 @@ class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
         chain_id = await client.chain_id(target.chain_name or "")
         return ChainTarget(chain_id, target.environment, by_name=True)
 
-    async def write(self, client: Baseten, target: ChainTarget, settings: Chainlets, *, urgent: bool) -> Answer:
+    async def write(
+        self, client: Baseten, target: ChainTarget, settings: Chainlets, *, urgent: bool
+    ) -> Written[Chainlets, ChainTarget]:
         """Write settings of several chainlets in one request."""
         try:
-            return await client.update_chainlets(target.chain_id, target.environment, settings, urgent=urgent)
+            answer = await client.update_chainlets(target.chain_id, target.environment, settings, urgent=urgent)
         except TargetNotFound:
             if target.by_name:
                 client.forget_names()
             raise
+        return Written(answer, target)
 
     async def read(
-        self, client: Baseten, target: ChainTarget, desired: Chainlets, *, not_before: float | None, urgent: bool
+        self, client: Baseten, target: ChainTarget, desired: Chainlets, *, not_before: float, urgent: bool
     ) -> tuple[ChainTarget, Observation[Chainlets]]:
         """Return the target and what the remote reports for the managed fields.
 
@@ -124,7 +149,7 @@ class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
         if not isinstance(error, PermanentError):
             return error
         try:
-            await self.read(client, target, desired, not_before=None, urgent=True)
+            await self.read(client, target, desired, not_before=ANY_TIME, urgent=True)
         except TargetNotFound as clearer:
             return clearer
         except RemoteError:
@@ -138,12 +163,14 @@ class ChainReconciler(Reconciler[ChainAutoscaling, Chainlets, ChainTarget]):
     def record(
         self,
         resource: ChainAutoscaling,
+        status: StatusBase,
         *,
         target: ChainTarget,
         applied: Chainlets | None,
         observed: Chainlets | None,
     ) -> dict[str, Any]:
         """Return target, summary, applied and observed as the status keeps them; only those whose value is known."""
+        del status
         chainlets = resource.spec.chainlets
         fields: dict[str, Any] = {
             "target": ResolvedChain(name=self.title(target), chain_id=target.chain_id, environment=target.environment),

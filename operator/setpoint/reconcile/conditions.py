@@ -20,7 +20,7 @@ from setpoint.remotes.errors import (
     RemoteUnreachable,
     TargetNotFound,
 )
-from setpoint.resources.common import Condition, Drift, Response, StatusBase, clean_message, utc
+from setpoint.resources.common import Condition, Drift, Response, StatusBase, clean_message, shown, utc
 
 SHOWN = 8
 """Fields named in one message at most."""
@@ -56,6 +56,7 @@ class Reason(StrEnum):
     CONNECTION_NOT_ALLOWED = "ConnectionNotAllowed"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     FORBIDDEN = "Forbidden"
+    CONFLICT = "Conflict"
     RATE_LIMITED = "RateLimited"
     REMOTE_ERROR = "RemoteError"
     REMOTE_UNREACHABLE = "RemoteUnreachable"
@@ -148,6 +149,16 @@ def refused(error: Exception) -> Verdict | None:
     return Verdict("False", reason, str(error), Type.STALLED)
 
 
+def conflict(target: str, owner: str) -> Verdict:
+    """Return: an older resource manages the same thing, and two would correct each other for ever."""
+    return Verdict(
+        "False",
+        Reason.CONFLICT,
+        f"{target} is managed by {owner}, which is older; nothing is written for this one",
+        Type.STALLED,
+    )
+
+
 def connection_missing(error: ConnectionProblem, *, stalled: bool) -> Verdict:
     """Return: connection, Secret or key is missing; not alarming at first, since GitOps applies things in any order."""
     also = Type.STALLED if stalled else Type.RECONCILING
@@ -227,15 +238,8 @@ def suspend(previous: Sequence[Condition], generation: int, now: datetime, *, st
 
 def corrected(target: str, drift: Sequence[Drift]) -> str:
     """Return what an Event says of differences that were corrected."""
-    shown = [
-        f"{_place(entry)} from {'unset' if entry.observed is None else entry.observed} back to {entry.desired}"
-        for entry in drift[:SHOWN]
-    ]
-    return f"{target}: {', '.join(shown)}{' and more' if len(drift) > SHOWN else ''}"
-
-
-def _place(entry: Drift) -> str:
-    return f"{entry.chainlet}.{entry.field}" if entry.chainlet else entry.field
+    said = [f"{entry.place} from {shown(entry.observed)} back to {shown(entry.desired)}" for entry in drift[:SHOWN]]
+    return f"{target}: {', '.join(said)}{' and more' if len(drift) > SHOWN else ''}"
 
 
 def _status(text: str) -> Status:
@@ -253,11 +257,11 @@ def _answered(response: Response | None) -> str:
 
 
 def _differences(drift: Sequence[Drift]) -> str:
-    shown = ", ".join(str(entry) for entry in drift[:SHOWN])
-    return f"{shown} and {len(drift) - SHOWN} more" if len(drift) > SHOWN else shown
+    said = ", ".join(str(entry) for entry in drift[:SHOWN])
+    return f"{said} and {len(drift) - SHOWN} more" if len(drift) > SHOWN else said
 
 
 def _listed(drift: Sequence[Drift]) -> str:
-    fields = [_place(entry) for entry in drift]
-    shown = ", ".join(fields[:SHOWN])
-    return f"{shown or 'the settings'} {'and more ' if len(fields) > SHOWN else ''}can be read back"
+    fields = [entry.place for entry in drift]
+    said = ", ".join(fields[:SHOWN])
+    return f"{said or 'the settings'} {'and more ' if len(fields) > SHOWN else ''}can be read back"

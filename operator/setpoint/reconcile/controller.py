@@ -13,16 +13,18 @@ Stopping hands out nothing more and lets the looks that are under way end.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from random import Random
 from typing import Any
 
 from pydantic import ValidationError
 
 from setpoint.reconcile import conditions
-from setpoint.reconcile.base import Attempt, Outcome, Reconciler
+from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.conditions import Type
 from setpoint.reconcile.memory import Memory
+from setpoint.reconcile.outcome import Attempt, Outcome
+from setpoint.reconcile.ownership import Ownership, Rank
 from setpoint.reconcile.ports import (
     Clock,
     ClusterUnavailable,
@@ -38,7 +40,7 @@ from setpoint.resources.common import Managed
 log = logging.getLogger(__name__)
 
 LONGEST_SPREAD = 300.0
-"""Seconds over which resources that were in order are looked at again after a start, at most."""
+"""Seconds after a start within which resources that were in order are looked at again, at most."""
 
 WAKE_SPREAD = 2.0
 """Seconds over which resources are woken that waited for one connection."""
@@ -56,7 +58,7 @@ class Controller:
         *,
         view: View,
         reporter: Reporter,
-        reconcilers: Mapping[str, Reconciler[Any, Any, Any]],
+        reconcilers: Mapping[str, Reconciler[Any, Any, Any, Any]],
         clock: Clock,
         random: Random,
         workers: int,
@@ -69,6 +71,7 @@ class Controller:
         self._workers = workers
         self._queue = WorkQueue(clock, random)
         self._memory: dict[Key, Memory] = {}
+        self._ownership = Ownership()
         self._under_way = 0
 
     @property
@@ -89,19 +92,16 @@ class Controller:
         """Tell that the resource is there, as known from a list: it is looked at soon, or in its turn if in order."""
         if key in self._memory:
             return
-        try:
-            resource = self._view.get(key)
-        except ValidationError:
-            resource = None
+        resource = self._staked(key)
         if resource is None or not _in_order(resource):
             self._queue.add(key, Priority.ROUTINE)
             return
-        spread = min(resource.spec.every.total_seconds(), LONGEST_SPREAD)
-        self._queue.add_after(key, self._random.uniform(0, spread))
+        self._queue.add_after(key, min(self._reconcilers[key.kind].next_sweep(resource), LONGEST_SPREAD))
 
     def added(self, key: Key) -> None:
         """Tell that the resource was created: it is looked at at once, unless it is already known."""
         if key not in self._memory:
+            self._staked(key)
             self._queue.add(key, Priority.URGENT)
 
     def connection_changed(self, key: Key) -> None:
@@ -112,6 +112,7 @@ class Controller:
         """Tell that the resource was deleted: nothing is done for it any more."""
         self._queue.discard(key)
         self._memory.pop(key, None)
+        self._wake(self._ownership.release(key))
 
     async def run(self) -> None:
         """Work until `stop`; returns when the looks under way have ended."""
@@ -156,6 +157,7 @@ class Controller:
             self.gone(key)
             return
         if resource.metadata.deletion_timestamp is not None:
+            self._wake(self._ownership.release(key))
             return
         memory = self._remember(key, resource)
         attempt = Attempt(
@@ -163,6 +165,7 @@ class Controller:
             urgent=priority is Priority.URGENT,
             failures=self._queue.failures(key),
             confirm=lambda: self._confirm(key, resource),
+            claim=lambda things: self._claim(key, resource, things),
         )
         reconciler = self._reconcilers[key.kind]
         try:
@@ -231,6 +234,26 @@ class Controller:
         event = Event(verdict.event_type, verdict.reason, verdict.message)
         news = conditions.signature(status) != conditions.signature(bare.status)
         await self._report(key, bare, Outcome(status=status, due=LONGEST_SPREAD, events=(event,) if news else ()))
+
+    def _staked(self, key: Key) -> Managed | None:
+        """Return a resource, after its claims were put down: those made before it is looked at decide who owns what."""
+        try:
+            resource = self._view.get(key)
+        except ValidationError:
+            return None
+        if resource is not None and resource.metadata.deletion_timestamp is None:
+            self._claim(key, resource, self._reconcilers[key.kind].stakes(resource))
+        return resource
+
+    def _claim(self, key: Key, resource: Managed, things: frozenset[Hashable]) -> Key | None:
+        created = resource.metadata.creation_timestamp
+        rank = Rank(created.timestamp() if created is not None else float("inf"), resource.metadata.uid)
+        self._wake(self._ownership.claim(key, rank, things))
+        return self._ownership.rival(key, things)
+
+    def _wake(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._queue.add(key, Priority.URGENT)
 
     def _remember(self, key: Key, resource: Managed) -> Memory:
         memory = self._memory.get(key)

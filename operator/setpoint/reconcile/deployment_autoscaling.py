@@ -1,10 +1,13 @@
 """DeploymentAutoscaling: one deployment or environment of a Baseten model."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from setpoint.reconcile.base import Observation, Reconciler
-from setpoint.remotes.baseten import Answer, Baseten
+from setpoint.reconcile.base import ANY_TIME, Reconciler
+from setpoint.reconcile.outcome import Observation, Written
+from setpoint.reconcile.ports import Handle
+from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.errors import RemoteError, TargetNotFound
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.common import Drift, StatusBase
@@ -28,8 +31,12 @@ class DeploymentTarget:
     """The model was looked up by its name, which may be someone else's by now."""
 
 
-class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings, DeploymentTarget]):
+class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, AutoscalingSettings, DeploymentTarget]):
     """Keeps the autoscaling of deployments and environments at what the specs say."""
+
+    async def connect(self, resource: DeploymentAutoscaling, *, fresh: bool) -> Handle[Baseten]:
+        """Return the open connection of a resource."""
+        return await self._connections.baseten(resource, fresh=fresh)
 
     def desired(self, resource: DeploymentAutoscaling) -> AutoscalingSettings:
         """Return the settings the spec wants."""
@@ -51,6 +58,20 @@ class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings
         """Return only those desired settings that the differences name."""
         return desired.only(drift)
 
+    def manages(self, resource: DeploymentAutoscaling, target: DeploymentTarget | None) -> frozenset[Hashable]:
+        """Return the deployment or environment, by model id."""
+        known = resource.status.target
+        spec = resource.spec.target
+        model_id = target.model_id if target is not None else spec.model_id or (known.model_id if known else None)
+        if model_id is None:
+            return frozenset()
+        return frozenset({("model", model_id, spec.deployment, spec.environment)})
+
+    def shares(self, resource: DeploymentAutoscaling) -> Hashable:
+        """Return the model and which of its lists is read."""
+        target = resource.spec.target
+        return ("model", target.model_id or target.model_name, target.environment is None)
+
     async def resolve(self, client: Baseten, resource: DeploymentAutoscaling) -> DeploymentTarget:
         """Return the target by the remote API's ids.
 
@@ -65,16 +86,19 @@ class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings
 
     async def write(
         self, client: Baseten, target: DeploymentTarget, settings: AutoscalingSettings, *, urgent: bool
-    ) -> Answer:
+    ) -> Written[AutoscalingSettings, DeploymentTarget]:
         """Write settings of the deployment or environment."""
+        model_id = target.model_id
         try:
             if target.environment is not None:
-                return await client.update_environment(target.model_id, target.environment, settings, urgent=urgent)
-            return await client.update_deployment(target.model_id, target.deployment or "", settings, urgent=urgent)
+                answer = await client.update_environment(model_id, target.environment, settings, urgent=urgent)
+            else:
+                answer = await client.update_deployment(model_id, target.deployment or "", settings, urgent=urgent)
         except TargetNotFound:
             if target.by_name:
                 client.forget_names()
             raise
+        return Written(answer, target)
 
     async def read(
         self,
@@ -82,7 +106,7 @@ class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings
         target: DeploymentTarget,
         desired: AutoscalingSettings,
         *,
-        not_before: float | None,
+        not_before: float,
         urgent: bool,
     ) -> tuple[DeploymentTarget, Observation[AutoscalingSettings]]:
         """Return the target with its deployment's id, and what the remote reports for the managed fields."""
@@ -114,7 +138,7 @@ class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings
         if not isinstance(error, TargetNotFound):
             return error
         try:
-            await self.read(client, target, desired, not_before=None, urgent=True)
+            await self.read(client, target, desired, not_before=ANY_TIME, urgent=True)
         except TargetNotFound as clearer:
             return clearer
         except RemoteError:
@@ -128,13 +152,14 @@ class DeploymentReconciler(Reconciler[DeploymentAutoscaling, AutoscalingSettings
     def record(
         self,
         resource: DeploymentAutoscaling,
+        status: StatusBase,
         *,
         target: DeploymentTarget,
         applied: AutoscalingSettings | None,
         observed: AutoscalingSettings | None,
     ) -> dict[str, Any]:
         """Return target, applied and observed as the status keeps them; only those whose value is known."""
-        known = resource.status.target
+        known = status.target if isinstance(status, DeploymentAutoscalingStatus) else None
         named = {"development", "production"}
         by_id = target.deployment if target.deployment not in named else None
         fields: dict[str, Any] = {

@@ -34,6 +34,8 @@ class Memory:
     status: StatusBase
     """Newest status this process worked out. It may be ahead of the API server's, never behind."""
     pending: Pending | None = None
+    written: float = float("-inf")
+    """When this process had its last write answered; what was read before says nothing of it."""
     drifted: bool = False
     """A difference was seen and is not known to be gone: Ready may no longer be left True on a failure."""
 

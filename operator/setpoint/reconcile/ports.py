@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from setpoint.reconcile.gate import Gate
 from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.bifrost import Bifrost
 from setpoint.resources.common import Managed, StatusBase
 
 
@@ -114,26 +115,35 @@ class Reporter(Protocol):
         """Tell what happened; delivered in the background and dropped rather than waited for."""
 
 
+C = TypeVar("C")
+
+
 @dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Generic[C]):
     """An open connection: the client, and the gate that closes when its credential is refused."""
 
     name: str
-    client: Baseten
+    client: C
     gate: "Gate[Key]"
 
 
 class Connections(Protocol):
     """Finds the connection of a resource and keeps it open."""
 
-    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle:
-        """Return the open connection the resource refers to; `fresh` reads its Secret again.
+    def place(self, resource: Managed) -> str | None:
+        """Return the base URL the resource's connection names, without asking anybody; None where there is none."""
+
+    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
+        """Return the open connection to Baseten the resource refers to; `fresh` reads its Secret again.
 
         Raises:
             ConnectionNotFound: there is no such connection, Secret or key.
             ConnectionNotAllowed: there is, but not for this namespace, this host or this kind of remote.
             ClusterUnavailable: the API server could not tell.
         """
+
+    async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
+        """Return the open connection to a Bifrost gateway the resource refers to; else as `baseten`."""
 
 
 class ConnectionProblem(Exception):

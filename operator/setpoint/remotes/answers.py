@@ -7,6 +7,7 @@ front of such an API: it documents no error schema, so a message is looked for i
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -29,6 +30,15 @@ DEFAULT_RETRY_AFTER = 1.0
 """Seconds waited after a 429 that does not say how long: the length of the window the API counts in."""
 
 _TEMPORARY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an API answered to a write, in its own words."""
+
+    status: str
+    """Baseten's word (ACCEPTED, QUEUED, UNCHANGED or a new one); the HTTP status where the API has no word of its own."""
+    message: str
 
 
 class UnreadableError(ValueError):

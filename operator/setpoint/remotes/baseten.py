@@ -14,17 +14,18 @@ from typing import Any
 
 import httpx
 
+from setpoint.remotes.answers import Answer
+from setpoint.remotes.baseten_shapes import ChainEnvironment, Deployment, Environment, Item, items, written
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import TargetNotFound
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.names import Ids, Names
-from setpoint.remotes.shapes import Answer, ChainEnvironment, Deployment, Environment, Item, items
 from setpoint.remotes.shared import SharedReads
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.common import clean_message
 
-__all__ = ["Answer", "Baseten", "ChainEnvironment", "Deployment", "Environment"]
+__all__ = ["Baseten", "ChainEnvironment", "Deployment", "Environment"]
 
 _MODELS = "/v1/models"
 _CHAINS = "/v1/chains"
@@ -54,8 +55,7 @@ class Baseten:
         cls,
         *,
         url: str,
-        auth_scheme: str,
-        key: str,
+        credential: Credential,
         requests_per_second: int,
         timeout: float,
         limits: Limits,
@@ -64,17 +64,16 @@ class Baseten:
     ) -> "Baseten":
         """Return a client; nothing is sent yet.
 
-        `auth_scheme` is Bearer or Api-Key, `timeout` the seconds a request may take, `ca_pem` replaces the public
-        certificate authorities, and `transport` stands in for the network.
+        `timeout` is the seconds a request may take, `ca_pem` replaces the public certificate authorities, and
+        `transport` stands in for the network.
 
         Raises:
-            AuthenticationFailed: the key cannot be sent in a header.
             ValueError: the URL cannot be used, or the bundle holds no certificate.
         """
         http = HttpApi(
             "Baseten",
             url,
-            Credential(auth_scheme, key),
+            credential,
             requests_per_second=requests_per_second,
             timeout=timeout,
             limits=limits,
@@ -200,7 +199,7 @@ class Baseten:
         self._chains.forget()
 
     async def _write(self, template: str, params: Mapping[str, str], body: Any, *, urgent: bool) -> Answer:
-        answer = Answer.from_wire(await self._http.request("PATCH", template, params, body, urgent=urgent))
+        answer = written(await self._http.request("PATCH", template, params, body, urgent=urgent))
         return Answer(*(clean_message(self._http.redact(text)) for text in (answer.status, answer.message)))
 
     async def _of_model(

@@ -1,48 +1,93 @@
-"""A key on its way to a remote API, and nowhere else.
+"""Keys on their way to a remote API, and nowhere else.
 
 An h11 error shows the header it refuses, and an API may repeat a key in the message that refuses it. So a key is
 checked before it is used, and taken out of every text that comes back.
 """
 
+import base64
 import hashlib
+from collections.abc import Mapping
+from typing import Self
 
 from setpoint.remotes.errors import AuthenticationFailed
 
 REDACTED = "[redacted]"
+SETUP_TOKEN = "X-Bifrost-Setup-Token"  # noqa: S105 - the name of a header
 
 
 class Credential:
-    """A key and the word before it in the Authorization header; its repr shows neither.
+    """The headers that open an API, and the secrets in them; its repr shows neither."""
 
-    Raises:
-        AuthenticationFailed: the key is empty or has characters that cannot be in a header.
-    """
+    __slots__ = ("_headers", "_secrets")
 
-    __slots__ = ("_key", "_scheme")
+    def __init__(self, headers: Mapping[str, str], *secrets: str) -> None:
+        self._headers = dict(headers)
+        self._secrets = secrets
 
-    def __init__(self, scheme: str, key: str) -> None:
-        if not key:
-            raise AuthenticationFailed("the key in the Secret is empty")
-        if not all("!" <= char <= "~" for char in key):
+    @classmethod
+    def none(cls) -> Self:
+        """Return the credential of an API that asks for none."""
+        return cls({})
+
+    @classmethod
+    def authorization(cls, scheme: str, key: str) -> Self:
+        """Return a key with a word before it in the Authorization header.
+
+        Raises:
+            AuthenticationFailed: the key is empty or has characters that cannot be in a header.
+        """
+        return cls({"Authorization": f"{scheme} {_checked(key)}"}, key)
+
+    @classmethod
+    def basic(cls, username: str, password: str) -> Self:
+        """Return a user and password (RFC 7617).
+
+        Raises:
+            AuthenticationFailed: the password is empty or the user name has a colon.
+        """
+        if not password:
+            raise AuthenticationFailed("the password in the Secret is empty")
+        if ":" in username:
             raise AuthenticationFailed(
-                "the key in the Secret has characters that cannot be in a header, such as a blank or a line break"
+                "the user name in the Secret has a colon, which basic authentication cannot send"
             )
-        self._scheme = scheme
-        self._key = key
+        encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+        return cls({"Authorization": f"Basic {encoded}"}, encoded, password)
+
+    @classmethod
+    def setup_token(cls, token: str) -> Self:
+        """Return the token of a Bifrost gateway whose dashboard login is off.
+
+        Raises:
+            AuthenticationFailed: the token is empty or has characters that cannot be in a header.
+        """
+        return cls({SETUP_TOKEN: _checked(token)}, token)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
     @property
-    def header(self) -> str:
-        """The value of the Authorization header."""
-        return f"{self._scheme} {self._key}"
+    def headers(self) -> dict[str, str]:
+        """The headers to send."""
+        return dict(self._headers)
 
     @property
     def fingerprint(self) -> str:
-        """A text that is the same for the same key and does not tell it."""
-        return hashlib.sha256(self._key.encode()).hexdigest()
+        """A text that is the same for the same secrets and does not tell them."""
+        return hashlib.sha256("\n".join(self._secrets).encode()).hexdigest()
 
     def redact(self, text: str) -> str:
-        """Return the text without the key."""
-        return text.replace(self._key, REDACTED)
+        """Return the text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, REDACTED)
+        return text
+
+
+def _checked(key: str) -> str:
+    if not key:
+        raise AuthenticationFailed("the key in the Secret is empty")
+    if not all("!" <= char <= "~" for char in key):
+        raise AuthenticationFailed(
+            "the key in the Secret has characters that cannot be in a header, such as a blank or a line break"
+        )
+    return key

@@ -74,7 +74,7 @@ class HttpApi:
         self._connections = asyncio.Semaphore(CONNECTIONS)
         self._client = httpx.AsyncClient(
             headers={
-                "Authorization": credential.header,
+                **credential.headers,
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
                 "User-Agent": f"setpoint/{__version__}",

@@ -9,8 +9,9 @@ from setpoint.resources.chain_autoscaling import ChainAutoscaling
 from setpoint.resources.common import GROUP, VERSION, Condition, Managed, ObjectMeta, Resource
 from setpoint.resources.connection import ClusterConnection, Connection
 from setpoint.resources.deployment_autoscaling import DeploymentAutoscaling
+from setpoint.resources.model_config_governance import ModelConfigGovernance
 
-MANAGED_KINDS: tuple[type[Managed], ...] = (DeploymentAutoscaling, ChainAutoscaling)
+MANAGED_KINDS: tuple[type[Managed], ...] = (DeploymentAutoscaling, ChainAutoscaling, ModelConfigGovernance)
 """Kinds that manage something behind a remote API."""
 
 CONNECTION_KINDS: tuple[type[Resource], ...] = (Connection, ClusterConnection)
@@ -32,6 +33,7 @@ __all__ = [
     "Connection",
     "DeploymentAutoscaling",
     "Managed",
+    "ModelConfigGovernance",
     "ObjectMeta",
     "Resource",
 ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 GROUP = "setpoint.dev"
@@ -15,6 +15,10 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 REQUESTED_AT = f"reconcile.{GROUP}/requestedAt"
 """Annotation that asks for a reconcile now; any new value counts (the convention of Flux and Crossplane)."""
+
+BASETEN = "baseten"
+BIFROST = "bifrost"
+"""Names of the connections that resources use which name none."""
 
 MESSAGE_LIMIT = 1024
 """Characters of a message that reach status, Events and logs."""
@@ -120,9 +124,13 @@ class ConnectionRef(Model):
             "Left out: the Connection of that name if there is one, else the ClusterConnection.",
         ),
     ] = None
-    name: Annotated[Name, Field(description="Name of the Connection or ClusterConnection. Default: baseten.")] = (
-        "baseten"
-    )
+    name: Annotated[Name, Field(description="Name of the Connection or ClusterConnection. Default: baseten.")] = BASETEN
+
+
+class BifrostConnectionRef(ConnectionRef):
+    """Which Connection or ClusterConnection opens the gateway."""
+
+    name: Annotated[Name, Field(description="Name of the Connection or ClusterConnection. Default: bifrost.")] = BIFROST
 
 
 class ObjectMeta(Model):
@@ -159,19 +167,32 @@ class Response(Model):
     time: Annotated[datetime, Field(description="When the answer came.")]
 
 
+Value = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
+"""A value in a status that is a whole number for some fields and a text for others."""
+
+
 class Drift(Model):
     """One managed field whose remote value is not what the spec says."""
 
     chainlet: Annotated[str | None, Field(description="Chainlet the field belongs to (chains only).")] = None
     field: Annotated[str, Field(description="Name of the field.")]
-    desired: Annotated[int, Field(description="What the spec says.")]
+    desired: Annotated[Value | None, Field(description="What the spec says; absent where it says: none.")] = None
     observed: Annotated[
-        int | None, Field(description="What the remote API reports; absent where it reports no value.")
+        Value | None, Field(description="What the remote API reports; absent where it reports no value.")
     ] = None
 
     def __str__(self) -> str:
-        where = f"{self.chainlet}.{self.field}" if self.chainlet else self.field
-        return f"{where} is {'unset' if self.observed is None else self.observed}, should be {self.desired}"
+        return f"{self.place} is {shown(self.observed)}, should be {shown(self.desired)}"
+
+    @property
+    def place(self) -> str:
+        """The field, with the chainlet it belongs to."""
+        return f"{self.chainlet}.{self.field}" if self.chainlet else self.field
+
+
+def shown(value: int | str | None) -> str:
+    """Return a value of a field for people."""
+    return "unset" if value is None else str(value)
 
 
 class SpecBase(Model):
@@ -287,6 +308,9 @@ class Resource(Model):
 class Managed(Resource):
     """A kind that manages settings behind a remote API."""
 
+    CONNECTION: ClassVar[str] = BASETEN
+    """Name of the connection where the spec names none."""
+
     COMMON_COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="Ready", json_path='.status.conditions[?(@.type=="Ready")].status'),
         Column(name="Response", json_path=".status.response.status"),
@@ -300,6 +324,16 @@ class Managed(Resource):
 
     spec: SpecBase
     status: StatusBase
+
+    @classmethod
+    def reference(cls, body: Mapping[str, Any]) -> ConnectionRef:
+        """Return the connection an object of the Kubernetes API refers to, however odd the rest of it is."""
+        default = ConnectionRef(name=cls.CONNECTION)
+        given = (body.get("spec") or {}).get("connectionRef")
+        try:
+            return ConnectionRef.model_validate({"name": default.name, **given}) if given else default
+        except (TypeError, ValidationError):
+            return default
 
     @property
     def requested_at(self) -> str | None:

@@ -34,7 +34,7 @@ def test_messages_are_fit_for_a_status() -> None:
 @pytest.mark.parametrize("key", ["s3 cret", "s3cret\n", "\ts3cret", "s3crét", "s3cret\x00", "s3cret\x7f", "ключ"])
 def test_a_key_that_cannot_be_in_a_header_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(errors.AuthenticationFailed, match="characters that cannot be in a header") as raised:
-        Credential("Bearer", key)
+        Credential.authorization("Bearer", key)
 
     assert "s3" not in repr(raised.value)
     assert key not in repr(raised.value)
@@ -42,18 +42,22 @@ def test_a_key_that_cannot_be_in_a_header_is_refused_without_showing_it(key: str
 
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(errors.AuthenticationFailed, match="is empty"):
-        Credential("Bearer", "")
+        Credential.authorization("Bearer", "")
 
 
 def test_a_credential_shows_itself_only_in_the_header() -> None:
-    credential = Credential("Api-Key", "s3cret")
+    credential = Credential.authorization("Api-Key", "s3cret")
 
-    assert credential.header == "Api-Key s3cret"
+    assert credential.headers == {"Authorization": "Api-Key s3cret"}
     assert "s3cret" not in repr(credential)
     assert "s3cret" not in credential.fingerprint
     assert credential.redact("bad key s3cret!") == "bad key [redacted]!"
 
 
 def test_the_same_key_has_the_same_fingerprint_whatever_the_scheme() -> None:
-    assert Credential("Bearer", "key").fingerprint == Credential("Api-Key", "key").fingerprint
-    assert Credential("Bearer", "key").fingerprint != Credential("Bearer", "other").fingerprint
+    assert (
+        Credential.authorization("Bearer", "key").fingerprint == Credential.authorization("Api-Key", "key").fingerprint
+    )
+    assert (
+        Credential.authorization("Bearer", "key").fingerprint != Credential.authorization("Bearer", "other").fingerprint
+    )

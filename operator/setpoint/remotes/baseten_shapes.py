@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from setpoint.remotes.answers import Answer
 from setpoint.remotes.errors import RemoteFailure
 from setpoint.resources.autoscaling import AutoscalingSettings
 
@@ -18,30 +19,6 @@ _SETTLED = frozenset(
 )
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED"})
 _NEVER_TO_BE_PROMOTED = frozenset({"DEPLOY_FAILED", "BUILD_FAILED", "BUILD_STOPPED", "FAILED", "INACTIVE"})
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the API answered to a write, in its own words."""
-
-    status: str
-    """ACCEPTED, QUEUED or UNCHANGED; a word that is not known yet is kept as it is."""
-    message: str
-
-    @classmethod
-    def from_wire(cls, raw: Any) -> "Answer":
-        """Return the answer in a body: `{status, message}`, with or without the environment beside them.
-
-        Raises:
-            RemoteFailure: there is no status, so that it is not known whether anything was written.
-        """
-        match raw:
-            case {"status": str(status), "message": str(message)}:
-                return cls(status, message)
-            case {"status": str(status)}:
-                return cls(status, "")
-            case _:
-                raise RemoteFailure("Baseten answered a write without a status", status=200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +108,21 @@ class ChainEnvironment:
             },
             promotion=_promotion(raw),
         )
+
+
+def written(raw: Any) -> Answer:
+    """Return the answer to a write in a body: `{status, message}`, with or without the environment beside them.
+
+    Raises:
+        RemoteFailure: there is no status, so that it is not known whether anything was written.
+    """
+    match raw:
+        case {"status": str(status), "message": str(message)}:
+            return Answer(status, message)
+        case {"status": str(status)}:
+            return Answer(status, "")
+        case _:
+            raise RemoteFailure("Baseten answered a write without a status", status=200)
 
 
 def items(raw: Any, field: str, *, key: str) -> list[Item]:

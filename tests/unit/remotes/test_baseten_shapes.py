@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from setpoint.remotes.answers import Answer
+from setpoint.remotes.baseten_shapes import ChainEnvironment, Deployment, Environment, items, written
 from setpoint.remotes.errors import RemoteFailure
-from setpoint.remotes.shapes import Answer, ChainEnvironment, Deployment, Environment, items
 from setpoint.resources.autoscaling import AutoscalingSettings
 
 SETTINGS = {"min_replica": 0, "max_replica": 7, "concurrency_target": 2, "target_in_flight_tokens": None}
@@ -23,13 +24,13 @@ READ = AutoscalingSettings(min_replica=0, max_replica=7, concurrency_target=2)
     ],
 )
 def test_answers_to_writes(body: Any, answer: Answer) -> None:
-    assert Answer.from_wire(body) == answer
+    assert written(body) == answer
 
 
 @pytest.mark.parametrize("body", [{}, {"message": "done"}, {"status": 1}, {"status": None}, [], "ACCEPTED", None])
 def test_an_answer_without_a_status_is_a_failure(body: Any) -> None:
     with pytest.raises(RemoteFailure, match="without a status"):
-        Answer.from_wire(body)
+        written(body)
 
 
 def test_a_deployment_is_read() -> None:

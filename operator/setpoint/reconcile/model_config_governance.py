@@ -1,0 +1,315 @@
+"""ModelConfigGovernance: budget and rate limit of one model config of a Bifrost gateway.
+
+The gateway keeps what was spent in the very rows that hold the limits, so a row is never deleted and made anew: it is found,
+by its id or by its identity among all rows, adopted as it is, and changed in place. Only where there is none is one created,
+and where one is gone that was there before, that is said, because what was spent is forgotten with it.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from setpoint.reconcile.base import Reconciler
+from setpoint.reconcile.conditions import Reason, Type
+from setpoint.reconcile.memory import Memory
+from setpoint.reconcile.outcome import Attempt, Observation, Written
+from setpoint.reconcile.ports import Event, EventType, Handle
+from setpoint.reconcile.usage import dollars, recorded, summary
+from setpoint.remotes.answers import Answer
+from setpoint.remotes.bifrost import Bifrost
+from setpoint.remotes.bifrost_bodies import check
+from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig
+from setpoint.remotes.errors import AmbiguousName, InvalidSettings, RemoteError, RemoteFailure, TargetNotFound
+from setpoint.resources.common import Drift, StatusBase
+from setpoint.resources.model_config_governance import (
+    GovernanceSettings,
+    ModelConfigGovernance,
+    ModelConfigGovernanceStatus,
+    RateLimit,
+    ResolvedModelConfig,
+)
+
+TRIES_AT_500 = 3
+"""Tries after which a 500 with a message counts as a refusal: the gateway answers it to settings it does not take."""
+
+LIST_FRESH = 1.0
+"""Seconds that a list may be old for somebody who waits."""
+
+RECREATED = "Recreated"
+_CONFLICT = 409
+_SERVER_ERROR = 500
+_BUDGETS, _RATE_LIMIT = "budgets", "rateLimit"
+
+
+@dataclass(frozen=True, slots=True)
+class RowTarget:
+    """A model config, by its identity and, once it was looked for, by what the gateway has."""
+
+    identity: Identity
+    pinned: str | None
+    """The id the spec names."""
+    known: str | None
+    """The id the status names."""
+    row: ModelConfig | None = None
+    generation: Generation | None = None
+    """The newest one that the gateway's rows show; None where there are none."""
+    created: bool = False
+    """This very look created the row."""
+
+
+class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, GovernanceSettings, RowTarget]):
+    """Keeps budget and rate limit of model configs at what the specs say."""
+
+    READS_FIRST: ClassVar[bool] = True
+
+    async def connect(self, resource: ModelConfigGovernance, *, fresh: bool) -> Handle[Bifrost]:
+        """Return the open connection of a resource."""
+        return await self._connections.bifrost(resource, fresh=fresh)
+
+    def desired(self, resource: ModelConfigGovernance) -> GovernanceSettings:
+        """Return the budgets and rate limit the spec wants."""
+        spec = resource.spec
+        budgets = [spec.budget] if spec.budget is not None else spec.budgets
+        return GovernanceSettings(budgets=budgets, rate_limit=spec.rate_limit)
+
+    def applied(self, status: StatusBase) -> GovernanceSettings | None:
+        """Return the settings the status says were last written or found in place."""
+        return status.applied if isinstance(status, ModelConfigGovernanceStatus) else None
+
+    def covers(self, applied: GovernanceSettings, desired: GovernanceSettings) -> bool:
+        """Tell whether everything desired is among what was applied."""
+        known = desired.budgets is None or applied.budgets is not None
+        known = known and (desired.rate_limit is None or applied.rate_limit is not None)
+        return known and not self.differences(desired, applied)
+
+    def differences(self, desired: GovernanceSettings, observed: GovernanceSettings) -> list[Drift]:
+        """Return the managed limits that the gateway reports otherwise."""
+        return [*_budget_differences(desired, observed), *_rate_limit_differences(desired, observed)]
+
+    def differing(self, desired: GovernanceSettings, drift: list[Drift]) -> GovernanceSettings:
+        """Return only those parts that the differences name; the gateway takes each of them as a whole."""
+        parts = {entry.field.partition("[")[0].partition(".")[0] for entry in drift}
+        return GovernanceSettings(
+            budgets=desired.budgets if _BUDGETS in parts else None,
+            rate_limit=desired.rate_limit if _RATE_LIMIT in parts else None,
+        )
+
+    def manages(self, resource: ModelConfigGovernance, target: RowTarget | None) -> frozenset[Hashable]:
+        """Return the model config by its identity, which the spec tells."""
+        del target
+        return frozenset({("model config", *_identity(resource))})
+
+    def shares(self, resource: ModelConfigGovernance) -> Hashable:
+        """Return the same for all resources of a gateway: one list has all rows."""
+        del resource
+        return "model configs"
+
+    async def resolve(self, client: Bifrost, resource: ModelConfigGovernance) -> RowTarget:
+        """Return the target as spec and status tell it; the list that tells the rest is read later."""
+        del client
+        known = resource.status.target
+        return RowTarget(
+            identity=_identity(resource),
+            pinned=resource.spec.model_config_id,
+            known=known.model_config_id if known is not None else None,
+        )
+
+    async def read(
+        self, client: Bifrost, target: RowTarget, desired: GovernanceSettings, *, not_before: float, urgent: bool
+    ) -> tuple[RowTarget, Observation[GovernanceSettings]]:
+        """Return the target with its row, and the limits in it; none where there is no row.
+
+        Raises:
+            RemoteError: the row the spec names is not there, several have the identity, or the API could not tell.
+        """
+        if urgent:
+            not_before = max(not_before, self._clock.monotonic() - LIST_FRESH)
+        rows = await client.rows(not_before=not_before, urgent=urgent)
+        row = _found(rows, target)
+        if row is not None and row.problem is not None:
+            raise await client.misunderstood(row.problem)
+        generation = max((one.generation for one in rows), default=None)
+        settings = row.settings if row is not None else GovernanceSettings(budgets=[], rate_limit=RateLimit())
+        return replace(target, row=row, generation=generation), Observation(_managed(settings, desired))
+
+    async def write(
+        self, client: Bifrost, target: RowTarget, settings: GovernanceSettings, *, urgent: bool
+    ) -> Written[GovernanceSettings, RowTarget]:
+        """Change the row in place, or create it where there is none."""
+        check(target.identity, settings, target.generation)
+        if target.row is not None:
+            return await self._update(client, target, target.row, settings, urgent=urgent)
+        try:
+            answer, row = await client.create(target.identity, settings, target.generation, urgent=urgent)
+        except RemoteFailure as error:
+            if error.status != _CONFLICT:
+                raise
+            # Somebody was faster, or the answer to an earlier request of this operator never came.
+            rows = await client.rows(not_before=self._clock.monotonic(), urgent=True)
+            there = _found(rows, target)
+            if there is None:
+                raise
+            return await self._update(client, target, there, settings, urgent=urgent)
+        events = (_recreated(target, row),) if target.known is not None else ()
+        return await self._shown(client, replace(target, created=True), answer, row, events)
+
+    async def _update(
+        self, client: Bifrost, target: RowTarget, row: ModelConfig, settings: GovernanceSettings, *, urgent: bool
+    ) -> Written[GovernanceSettings, RowTarget]:
+        try:
+            answer, after = await client.update(row, settings, urgent=urgent)
+            if after.generation is not row.generation and self.differences(settings, after.settings):
+                # The gateway was replaced by a newer one since the list was read, which ignored the older field.
+                answer, after = await client.update(after, settings, urgent=urgent)
+        except TargetNotFound as error:
+            if target.pinned is not None:
+                raise
+            raise RemoteFailure(f"{error.message}: it was deleted a moment ago", status=error.status) from None
+        return await self._shown(client, target, answer, after, ())
+
+    async def _shown(
+        self, client: Bifrost, target: RowTarget, answer: Answer, row: ModelConfig, events: tuple[Event, ...]
+    ) -> Written[GovernanceSettings, RowTarget]:
+        """Return what the answer to a write shows; it is the row as it now is."""
+        if row.problem is not None:
+            raise await client.misunderstood(row.problem)
+        shown = replace(target, row=row, generation=row.generation)
+        return Written(answer, shown, Observation(row.settings), events)
+
+    def weigh(
+        self, resource: ModelConfigGovernance, memory: Memory, attempt: Attempt, error: RemoteError
+    ) -> RemoteError:
+        """Return a refusal for a 500 with a message that came again and again, or again after it was taken for one."""
+        if not isinstance(error, RemoteFailure) or error.status != _SERVER_ERROR or error.api_message is None:
+            return error
+        ready = memory.status.condition(Type.READY)
+        refused_before = (
+            ready is not None
+            and ready.reason == Reason.INVALID_SETTINGS
+            and ready.observed_generation == resource.metadata.generation
+        )
+        if refused_before or attempt.failures >= TRIES_AT_500:
+            return InvalidSettings(error.message, status=error.status, api_message=error.api_message)
+        return error
+
+    def title(self, target: RowTarget) -> str:
+        """Return provider and model, with the scope where it is not global."""
+        return str(target.identity)
+
+    def record(
+        self,
+        resource: ModelConfigGovernance,
+        status: StatusBase,
+        *,
+        target: RowTarget,
+        applied: GovernanceSettings | None,
+        observed: GovernanceSettings | None,
+    ) -> dict[str, Any]:
+        """Return target, created, applied, observed, usage and summary; only those whose value is known."""
+        before = status if isinstance(status, ModelConfigGovernanceStatus) else ModelConfigGovernanceStatus()
+        known = before.target.model_config_id if before.target is not None else None
+        desired = self.desired(resource)
+        id_ = target.row.id if target.row is not None else known
+        fields: dict[str, Any] = {"target": ResolvedModelConfig(name=self.title(target), model_config_id=id_)}
+        if target.created:
+            fields["created"] = True
+        elif id_ != known:
+            fields["created"] = None
+        if applied is not None:
+            fields["applied"] = applied
+        if observed is not None:
+            fields["observed"] = _managed(observed, desired)
+        if target.row is not None:
+            windows = [window for window in target.row.usage if _is_managed(window.limit, desired)]
+            fields |= recorded(before, windows, self._clock.now(), resource.spec.every)
+        fields["summary"] = summary(desired, fields.get("usage", before.usage))
+        return fields
+
+
+def _identity(resource: ModelConfigGovernance) -> Identity:
+    spec = resource.spec
+    return Identity(spec.model_name, spec.provider, spec.scope, spec.scope_id)
+
+
+def _found(rows: list[ModelConfig], target: RowTarget) -> ModelConfig | None:
+    """Return the target's row among all of them; None where one may be created.
+
+    Raises:
+        TargetNotFound: the spec names a row that is not there or is of something else.
+        AmbiguousName: several rows have the identity.
+    """
+    same = [row for row in rows if row.identity == target.identity]
+    ids = ", ".join(row.id for row in same[:10])
+    if target.pinned is None:
+        if len(same) > 1:
+            raise AmbiguousName(
+                f"{len(same)} model configs are of {target.identity}, with the ids {ids}: "
+                "delete all but one, or say which one with spec.modelConfigId"
+            )
+        return same[0] if same else None
+    pinned = next((row for row in rows if row.id == target.pinned), None)
+    if pinned is None:
+        there = f"with the id {ids}" if ids else "none"
+        raise TargetNotFound(
+            f"the gateway has no model config {target.pinned} (spec.modelConfigId); of {target.identity} it has {there}"
+        )
+    if pinned.identity != target.identity:
+        raise TargetNotFound(f"model config {pinned.id} is of {pinned.identity}, not of {target.identity}")
+    return pinned
+
+
+def _recreated(target: RowTarget, row: ModelConfig) -> Event:
+    return Event(
+        EventType.WARNING,
+        RECREATED,
+        f"model config {target.known} of {target.identity} was gone at the gateway and is there again as {row.id}, "
+        "with nothing used; a gateway with source_of_truth: config.json drops rows of the API when it restarts",
+    )
+
+
+def _managed(settings: GovernanceSettings, desired: GovernanceSettings) -> GovernanceSettings:
+    return GovernanceSettings(
+        budgets=settings.budgets if desired.budgets is not None else None,
+        rate_limit=settings.rate_limit if desired.rate_limit is not None else None,
+    )
+
+
+def _is_managed(limit: str, desired: GovernanceSettings) -> bool:
+    return (desired.budgets if limit == "budget" else desired.rate_limit) is not None
+
+
+def _budget_differences(desired: GovernanceSettings, observed: GovernanceSettings) -> list[Drift]:
+    if desired.budgets is None:
+        return []
+    wanted = {budget.reset_duration: budget.max_limit for budget in desired.budgets}
+    there = {budget.reset_duration: budget.max_limit for budget in observed.budgets or []}
+    return [
+        Drift(
+            field=f"{_BUDGETS}[{duration}].maxLimit",
+            desired=_amount(wanted.get(duration)),
+            observed=_amount(there.get(duration)),
+        )
+        for duration in dict.fromkeys((*wanted, *there))
+        if wanted.get(duration) != there.get(duration)
+    ]
+
+
+def _rate_limit_differences(desired: GovernanceSettings, observed: GovernanceSettings) -> list[Drift]:
+    if desired.rate_limit is None:
+        return []
+    wanted, there = desired.rate_limit, observed.rate_limit or RateLimit()
+    drift = []
+    for metric in ("token", "request"):
+        limits = (getattr(wanted, f"{metric}_max_limit"), getattr(there, f"{metric}_max_limit"))
+        durations = (getattr(wanted, f"{metric}_reset_duration"), getattr(there, f"{metric}_reset_duration"))
+        if limits[0] != limits[1]:
+            drift.append(Drift(field=f"{_RATE_LIMIT}.{metric}MaxLimit", desired=limits[0], observed=limits[1]))
+        if None not in limits and durations[0] != durations[1]:
+            drift.append(
+                Drift(field=f"{_RATE_LIMIT}.{metric}ResetDuration", desired=durations[0], observed=durations[1])
+            )
+    return drift
+
+
+def _amount(amount: float | None) -> int | str | None:
+    return None if amount is None else dollars(amount)

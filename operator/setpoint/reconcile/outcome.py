@@ -1,0 +1,69 @@
+"""What goes into one look at a resource and what comes out of it."""
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from setpoint.reconcile.ports import Event, Key
+from setpoint.remotes.answers import Answer
+from setpoint.resources.common import StatusBase
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation(Generic[S]):
+    """What the remote API reports."""
+
+    settings: S
+    busy: bool = False
+    """The remote is in the middle of a build, a start or a stop, so that waiting is normal."""
+    promotion: str | None = None
+    """Word for the promotion that runs, if one does."""
+    schedule_id: str | None = None
+    """Schedule of the platform that holds other values on purpose, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[S, T]):
+    """What came of a write."""
+
+    answer: Answer
+    target: T
+    """The target as it is known now; a write may create it."""
+    seen: Observation[S] | None = None
+    """What the answer shows of the settings, where it shows them as they now are; None where a read has to."""
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The circumstances of one look."""
+
+    key: Key
+    urgent: bool
+    """Somebody waits for this one: it goes ahead of sweeps at the limiter too."""
+    failures: int
+    """Tries in a row that failed for a transient reason."""
+    confirm: Callable[[], Awaitable[None]]
+    """To be awaited before every write; raises what ends the look when the resource is gone or changed."""
+    claim: Callable[[frozenset[Hashable]], Key | None]
+    """Says which remote things the resource manages; returns an older resource that manages one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one look."""
+
+    status: StatusBase | None
+    """The status to report; None leaves what is there."""
+    due: float = 0.0
+    """Seconds until the next look."""
+    backoff: bool = False
+    """Add the key's growing backoff to `due`, since this was a failure."""
+    urgent: bool = False
+    """The next look goes ahead of sweeps."""
+    events: tuple[Event, ...] = ()
+    wake: frozenset[Key] = field(default_factory=frozenset)
+    """Resources that waited for this connection and can go on."""

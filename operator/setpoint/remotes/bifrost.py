@@ -1,0 +1,198 @@
+"""Client of a Bifrost gateway's governance API: budget and rate limit of model configs, in every generation in use.
+
+Paths, bodies and answers are those of the vendor's reference (update model config, generation 1) and of the gateway's
+source. What follows from them:
+
+- Every look takes the whole list in one request. Without parameters it is complete in every generation; with any, newer
+  ones page it.
+- A newer gateway ignores the older field and still answers 200. So the shape that is sent follows the generation the items
+  show, and what comes back is compared with what was sent. Where nothing shows the generation, both fields are sent.
+- Absent and null leave a part unchanged, and an empty one removes it. A rate limit is replaced as a whole; budgets are the
+  full set, matched by id, so a budget whose duration changes keeps what was used of it if its id is sent along.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import httpx
+
+from setpoint.remotes import bifrost_shapes
+from setpoint.remotes.answers import Answer
+from setpoint.remotes.bifrost_bodies import matched, parts
+from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig
+from setpoint.remotes.credential import Credential
+from setpoint.remotes.errors import RemoteError, RemoteFailure
+from setpoint.remotes.http import HttpApi
+from setpoint.remotes.limits import Limits
+from setpoint.remotes.shared import SharedReads
+from setpoint.resources.common import clean_message
+from setpoint.resources.model_config_governance import GovernanceSettings
+
+T = TypeVar("T")
+
+_LIST = "/api/governance/model-configs"
+_ONE = "/api/governance/model-configs/{mc_id}"
+_VERSION = "/api/version"
+
+LIST_LIFETIME = 10.0
+"""Seconds one list serves a sweep of all resources of the gateway."""
+
+VERSION_LIFETIME = 300.0
+WRITTEN = "200"
+"""What stands for the answer's status: the API has no word of its own."""
+
+
+class Bifrost:
+    """Reads and writes model configs on one connection.
+
+    Every method may raise any `RemoteError`. `urgent` requests go ahead of others at the limiter.
+    """
+
+    def __init__(self, http: HttpApi, reads: SharedReads) -> None:
+        self._http = http
+        self._reads = reads
+        self._version: str | None = None
+        self._version_read = -math.inf
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        url: str,
+        credential: Credential,
+        requests_per_second: int,
+        timeout: float,
+        limits: Limits,
+        ca_pem: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> "Bifrost":
+        """Return a client; nothing is sent yet.
+
+        `url` is the gateway's root, with a path prefix where it is served below one; `timeout` the seconds a request may
+        take, `ca_pem` replaces the public certificate authorities, and `transport` stands in for the network.
+
+        Raises:
+            ValueError: the URL cannot be used, or the bundle holds no certificate.
+        """
+        http = HttpApi(
+            "Bifrost",
+            url,
+            credential,
+            requests_per_second=requests_per_second,
+            timeout=timeout,
+            limits=limits,
+            ca_pem=ca_pem,
+            transport=transport,
+        )
+        return cls(http, SharedReads(LIST_LIFETIME))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._http!r}>"
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def version(self) -> str | None:
+        """Return what the gateway calls its release, None where it does not say; asked again after five minutes."""
+        now = asyncio.get_running_loop().time()
+        if now - self._version_read > VERSION_LIFETIME:
+            try:
+                raw = await self._http.request("GET", _VERSION, {}, urgent=True)
+            except RemoteError:
+                return self._version
+            self._version = clean_message(raw)[:64] if isinstance(raw, str) else None
+            self._version_read = now
+        return self._version
+
+    async def rows(self, *, not_before: float | None = None, urgent: bool = False) -> list[ModelConfig]:
+        """Return all model configs of the gateway, those of virtual keys and providers too."""
+
+        async def read() -> list[ModelConfig]:
+            body = await self._http.request("GET", _LIST, {}, urgent=urgent)
+            return await self._understood(bifrost_shapes.rows, body)
+
+        return await self._reads.get(_LIST, read, not_before=not_before, urgent=urgent)
+
+    async def get(self, mc_id: str, *, urgent: bool = False) -> ModelConfig:
+        """Return one model config.
+
+        Raises:
+            TargetNotFound: there is none with this id.
+        """
+        body = await self._http.request("GET", _ONE, {"mc_id": mc_id}, urgent=urgent)
+        return await self._understood(bifrost_shapes.row, body)
+
+    async def create(
+        self, identity: Identity, settings: GovernanceSettings, generation: Generation | None, *, urgent: bool
+    ) -> tuple[Answer, ModelConfig]:
+        """Create a model config; its id is the gateway's choice. `generation` is what the other rows show, None: unknown.
+
+        Raises:
+            RemoteFailure: with status 409, where there is one of this identity.
+        """
+        generation = generation or bifrost_shapes.generation_of(await self.version())
+        body: dict[str, Any] = {"model_name": identity.model_name}
+        if identity.provider is not None:
+            body["provider"] = identity.provider
+        if generation is not Generation.ONE_BUDGET:
+            body["scope"] = identity.wire_scope
+            if identity.scope_id is not None:
+                body["scope_id"] = identity.scope_id
+        # Empty parts would be created as such.
+        kept = GovernanceSettings(
+            budgets=settings.budgets or None,
+            rate_limit=None if settings.rate_limit is None or settings.rate_limit.empty else settings.rate_limit,
+        )
+        body |= parts(kept, generation, {})
+        return await self._written("POST", _LIST, {}, body, urgent=urgent)
+
+    async def update(
+        self, row: ModelConfig, settings: GovernanceSettings, *, urgent: bool
+    ) -> tuple[Answer, ModelConfig]:
+        """Change those parts of a model config that `settings` has; an empty part removes what is there.
+
+        Raises:
+            TargetNotFound: it is not there any more.
+        """
+        body: dict[str, Any] = {}
+        if row.identity is not None:
+            body["model_name"] = row.identity.model_name
+            if row.identity.provider is not None:
+                body["provider"] = row.identity.provider
+        body |= parts(settings, row.generation, matched(row, settings.budgets or []))
+        return await self._written("PUT", _ONE, {"mc_id": row.id}, body, urgent=urgent)
+
+    async def delete(self, mc_id: str, *, urgent: bool) -> Answer:
+        """Delete a model config, and with it the memory of what was spent.
+
+        Raises:
+            TargetNotFound: there is none with this id.
+        """
+        body = await self._http.request("DELETE", _ONE, {"mc_id": mc_id}, urgent=urgent)
+        return self._answer(body)
+
+    async def _written(
+        self, method: str, template: str, params: Mapping[str, str], body: Any, *, urgent: bool
+    ) -> tuple[Answer, ModelConfig]:
+        raw = await self._http.request(method, template, params, body, urgent=urgent)
+        return self._answer(raw), await self._understood(bifrost_shapes.row, raw)
+
+    def _answer(self, raw: Any) -> Answer:
+        message = raw.get("message") if isinstance(raw, Mapping) else None
+        return Answer(WRITTEN, clean_message(self._http.redact(message)) if isinstance(message, str) else "")
+
+    async def _understood(self, read: Callable[[Any], T], body: Any) -> T:
+        """Return what is read of a body; a failure tells the release, since a newer one may have changed the shape."""
+        try:
+            return read(body)
+        except RemoteFailure as error:
+            problem = error.message
+        raise await self.misunderstood(problem)
+
+    async def misunderstood(self, problem: str) -> RemoteFailure:
+        """Return the error for an answer that is in none of the known shapes."""
+        version = await self.version() or "of an unknown version"
+        return RemoteFailure(f"Bifrost {version}: {self._http.redact(problem)}", status=200)

@@ -1,0 +1,263 @@
+"""What a Bifrost gateway says of its model configs, in each generation of its API, and how it is read.
+
+Three generations of one endpoint are told apart by the items themselves (the gateway's source, releases 1.4 to 2.2):
+
+    generation   releases          budget      scope   rate limit
+    1            up to 1.5.8       `budget`    none    `rate_limit`
+    2            1.5.9 to 2.2.x    `budgets`   yes     `rate_limit`
+    3            not released      `budgets`   yes     `rate_limits`, with or without `rate_limit`
+
+Absent, null and empty mean the same in what is read. Whatever cannot be understood is a `RemoteFailure` that says what was
+expected, never a guess.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from setpoint.remotes.errors import RemoteFailure
+from setpoint.resources.common import clean_message
+from setpoint.resources.model_config_governance import LARGEST_LIMIT, Budget, GovernanceSettings, RateLimit, Scope
+
+_SCOPES = {Scope.GLOBAL: "global", Scope.VIRTUAL_KEY: "virtual_key", Scope.USER: "user"}
+_METRICS = {"tokens": "token", "token": "token", "requests": "request", "request": "request"}
+
+
+class Generation(IntEnum):
+    """Of the gateway's API."""
+
+    ONE_BUDGET = 1
+    BUDGETS = 2
+    RATE_LIMITS = 3
+
+
+class Identity(NamedTuple):
+    """What makes a model config the one that is meant; None as a provider stands for all of them."""
+
+    model_name: str
+    provider: str | None
+    scope: Scope
+    scope_id: str | None
+
+    def __str__(self) -> str:
+        model = f"{self.provider}/{self.model_name}" if self.provider else self.model_name
+        return model if self.scope is Scope.GLOBAL else f"{model} of {self.scope} {self.scope_id}"
+
+    @property
+    def wire_scope(self) -> str:
+        """The scope in the gateway's own word."""
+        return _SCOPES[self.scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was used in one window of one limit."""
+
+    limit: str
+    """budget, tokens or requests."""
+    reset_duration: str
+    max_limit: float
+    current_usage: float
+    last_reset: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One row of the gateway."""
+
+    id: str
+    identity: Identity | None
+    """None where its scope is a word not known here, so that it is nobody's."""
+    generation: Generation
+    settings: GovernanceSettings
+    budget_ids: Mapping[str, str]
+    """Ids of the budgets by their duration."""
+    usage: tuple[Window, ...]
+    problem: str | None = None
+    """Why budgets and rate limit could not be read; None where they were."""
+
+    @classmethod
+    def from_wire(cls, raw: Any) -> "ModelConfig":
+        """Return the model config in an item; it has a `problem` where only its id and identity make sense.
+
+        Raises:
+            RemoteFailure: it has no id or no model_name.
+        """
+        match raw:
+            case {"id": str(id_), "model_name": str(model_name)} if id_:
+                generation = _generation(raw)
+                identity = _identity(raw, model_name, generation)
+            case _:
+                raise RemoteFailure("the gateway reports a model config without id or model_name", status=200)
+        try:
+            budgets = _budgets(raw, generation)
+            rate_limit = _rate_limit(raw)
+            settings = GovernanceSettings(
+                budgets=[Budget(max_limit=_number(one, "max_limit"), reset_duration=_text(one)) for one in budgets],
+                rate_limit=_settings(rate_limit),
+            )
+        except _UnreadableError as error:
+            return cls(id_, identity, generation, GovernanceSettings(), {}, (), f"of model config {id_}: {error}")
+        return cls(
+            id=id_,
+            identity=identity,
+            generation=generation,
+            settings=settings,
+            budget_ids={_text(one): str(one["id"]) for one in budgets if isinstance(one.get("id"), str)},
+            usage=(*(_budget_window(one) for one in budgets), *_windows(rate_limit)),
+        )
+
+
+class _UnreadableError(Exception):
+    """A part of a model config is not what it should be."""
+
+
+def rows(raw: Any) -> list[ModelConfig]:
+    """Return the model configs of a list; items that are none are left out.
+
+    Raises:
+        RemoteFailure: it is no list, or pages were made of it, so that what is missing may be there all the same.
+    """
+    found = raw.get("model_configs") if isinstance(raw, Mapping) else None
+    if not isinstance(found, list):
+        raise RemoteFailure("the gateway answered a list without model_configs", status=200)
+    total = raw.get("total_count")
+    if isinstance(total, int) and total > len(found):
+        raise RemoteFailure(f"the gateway answered {len(found)} of {total} model configs, though all were asked for")
+    return [
+        ModelConfig.from_wire(item)
+        for item in found
+        if isinstance(item, Mapping) and isinstance(item.get("id"), str) and isinstance(item.get("model_name"), str)
+    ]
+
+
+def row(raw: Any) -> ModelConfig:
+    """Return the model config in the body of a read or a write.
+
+    Raises:
+        RemoteFailure: there is none.
+    """
+    if not isinstance(raw, Mapping) or "model_config" not in raw:
+        raise RemoteFailure("the gateway answered without a model_config", status=200)
+    return ModelConfig.from_wire(raw["model_config"])
+
+
+def generation_of(version: str | None) -> Generation | None:
+    """Return the generation of a release, None for one that cannot be told by its name."""
+    numbers = (version or "").removeprefix("v").partition("-")[0].split(".")
+    if len(numbers) != 3 or not all(number.isdecimal() and len(number) < 9 for number in numbers):  # noqa: PLR2004 - major.minor.patch
+        return None
+    major, minor, patch = (int(number) for number in numbers)
+    if (major, minor, patch) == (1, 0, 0):
+        # What a build without a version calls itself.
+        return None
+    return Generation.ONE_BUDGET if (major, minor, patch) < (1, 5, 9) else Generation.BUDGETS
+
+
+def _generation(raw: Mapping[str, Any]) -> Generation:
+    if "rate_limits" in raw:
+        return Generation.RATE_LIMITS
+    return Generation.BUDGETS if "scope" in raw or "budgets" in raw else Generation.ONE_BUDGET
+
+
+def _identity(raw: Mapping[str, Any], model_name: str, generation: Generation) -> Identity | None:
+    provider = raw.get("provider") or None
+    if generation is Generation.ONE_BUDGET:
+        return Identity(model_name, provider, Scope.GLOBAL, None)
+    word = raw.get("scope") or "global"
+    scope = next((scope for scope, wire in _SCOPES.items() if wire == word), None)
+    if scope is None:
+        return None
+    return Identity(model_name, provider, scope, raw.get("scope_id") or None if scope is not Scope.GLOBAL else None)
+
+
+def _budgets(raw: Mapping[str, Any], generation: Generation) -> list[Mapping[str, Any]]:
+    if generation is Generation.ONE_BUDGET:
+        single = raw.get("budget")
+        budgets = [single] if single else []
+    else:
+        budgets = raw.get("budgets") or []
+    if not isinstance(budgets, list) or not all(isinstance(one, Mapping) for one in budgets):
+        raise _UnreadableError("budgets should be a list of objects")
+    for one in budgets:
+        if not isinstance(one.get("reset_duration"), str) or not _is_number(one.get("max_limit")):
+            raise _UnreadableError("a budget should have a number as max_limit and a text as reset_duration")
+    return budgets
+
+
+def _rate_limit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the rate limit in the form of generations 1 and 2, empty where there is none."""
+    rate_limit = raw.get("rate_limit") or {}
+    if not isinstance(rate_limit, Mapping):
+        raise _UnreadableError("rate_limit should be an object")
+    entries = raw.get("rate_limits") or []
+    if rate_limit or not entries:
+        return rate_limit
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise _UnreadableError("rate_limits should be a list of objects")
+    flat: dict[str, Any] = {}
+    for entry in entries:
+        metric = _METRICS.get(str(entry.get("metric")))
+        if metric is None or f"{metric}_max_limit" in flat:
+            raise _UnreadableError("rate_limits should be one of tokens and one of requests at most")
+        for name in ("max_limit", "reset_duration", "current_usage", "last_reset"):
+            flat[f"{metric}_{name}"] = entry.get(name)
+    return flat
+
+
+def _settings(rate_limit: Mapping[str, Any]) -> RateLimit:
+    fields: dict[str, Any] = {}
+    for metric in ("token", "request"):
+        limit = rate_limit.get(f"{metric}_max_limit")
+        if limit is None:
+            continue
+        if not _is_number(limit) or abs(limit) > LARGEST_LIMIT or int(limit) != limit:
+            raise _UnreadableError(f"{metric}_max_limit should be a whole number of at most 64 bits")
+        fields[f"{metric}_max_limit"] = int(limit)
+        duration = rate_limit.get(f"{metric}_reset_duration")
+        fields[f"{metric}_reset_duration"] = clean_message(duration) if isinstance(duration, str) else None
+    return RateLimit(**fields)
+
+
+def _budget_window(budget: Mapping[str, Any]) -> Window:
+    return Window(
+        limit="budget",
+        reset_duration=_text(budget),
+        max_limit=_number(budget, "max_limit"),
+        current_usage=_number(budget, "current_usage"),
+        last_reset=_moment(budget, "last_reset"),
+    )
+
+
+def _windows(rate_limit: Mapping[str, Any]) -> list[Window]:
+    return [
+        Window(
+            limit=f"{metric}s",
+            reset_duration=clean_message(str(rate_limit.get(f"{metric}_reset_duration") or "")),
+            max_limit=_number(rate_limit, f"{metric}_max_limit"),
+            current_usage=_number(rate_limit, f"{metric}_current_usage"),
+            last_reset=_moment(rate_limit, f"{metric}_last_reset"),
+        )
+        for metric in ("token", "request")
+        if rate_limit.get(f"{metric}_max_limit") is not None
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(raw: Mapping[str, Any], name: str) -> float:
+    value = raw.get(name)
+    return float(value) if isinstance(value, int | float) and _is_number(value) else 0.0
+
+
+def _text(budget: Mapping[str, Any]) -> str:
+    return clean_message(str(budget["reset_duration"]))
+
+
+def _moment(raw: Mapping[str, Any], name: str) -> str | None:
+    value = raw.get(name)
+    return clean_message(value)[:64] if isinstance(value, str) and value else None

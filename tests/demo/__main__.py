@@ -9,9 +9,10 @@ from contextlib import ExitStack
 import httpx
 
 from tests.controlplane.errors import ControlPlaneError
+from tests.demo.chapter import UnmetError
 from tests.demo.interrupts import Interrupted, Interrupts
 from tests.demo.screen import Screen
-from tests.demo.story import Story, UnmetError
+from tests.demo.story import Story
 
 FAILURES = (
     UnmetError,

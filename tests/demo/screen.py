@@ -12,7 +12,7 @@ from rich.text import Text
 from tests.e2e.process import ROOT
 from tests.simulators.journal import JournalEntry
 
-STEPS = 6
+STEPS = 7
 
 
 class Screen:

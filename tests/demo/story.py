@@ -4,38 +4,29 @@ import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
 
 import yaml
 
 from tests.controlplane.binaries import find_binaries
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.progress import StderrProgress
+from tests.demo.chapter import Chapter, UnmetError
+from tests.demo.gateway import GatewayChapter
 from tests.demo.interrupts import Interrupts
 from tests.demo.screen import Screen
-from tests.demo.world import CANARY, KEY, MODEL, SAMPLES, WORLD, deployment_autoscaling
+from tests.demo.world import CANARY, GATEWAY_TOKEN, KEY, MODEL, SAMPLES, WORLD, deployment_autoscaling
 from tests.e2e.process import OperatorProcess, install
 from tests.e2e.stage import REQUESTED_AT, connection, secret
+from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.process import BasetenSimulator
-from tests.waiting import eventually
-
-T = TypeVar("T")
 
 CONVERGED = 60.0
 """Seconds the samples may take to be in force."""
-NOTICED = 30.0
-"""Seconds anything else may take."""
-INTERVAL = 0.2
 LOG_LINES = 20
 
 
-class UnmetError(Exception):
-    """Something did not go as the demo says it does; `str()` is a sentence."""
-
-
-class Story:
+class Story(Chapter):
     """A cluster, a remote API and an operator, and what happens between them.
 
     What it starts ends with the stack.
@@ -57,6 +48,7 @@ class Story:
         self._apply_samples()
         self._edit()
         self._drift()
+        self._gateway()
         self._mistakes()
         self._summary()
 
@@ -199,6 +191,14 @@ class Story:
         screen.say(f"At the remote, max_replica of the deployment {CANARY} is {self._canary()} again.")
         self._until(lambda: self._is("llama-canary", "True"), "llama-canary should be ready")
 
+    def _gateway(self) -> None:
+        screen = self._screen
+        screen.step("Keep budgets and rate limits of an AI gateway, too")
+        with self._interrupts.held():
+            gateway = BifrostSimulator.start(auth="bearer", tokens=[GATEWAY_TOKEN])
+            self._stack.callback(gateway.stop)
+        GatewayChapter(screen, self._plane, self._namespace, gateway).play()
+
     def _mistakes(self) -> None:
         screen = self._screen
         screen.step("Make two mistakes")
@@ -222,7 +222,7 @@ class Story:
     def _summary(self) -> None:
         screen = self._screen
         screen.step("Summary")
-        names = self._plane.kubectl("get", "das,cas", "-n", self._namespace, "-o", "name").stdout.split()
+        names = self._plane.kubectl("get", "das,cas,mcg", "-n", self._namespace, "-o", "name").stdout.split()
         methods: Counter[str] = Counter()
         statuses: Counter[int | None] = Counter()
         for (method, _, status), count in self._remote.summary().items():
@@ -231,18 +231,19 @@ class Story:
         screen.table(
             [
                 ("resources", f"{len(names)}: {len(names) - 1} in force, 1 with an unknown model"),
-                *((f"{method} requests at the remote", str(count)) for method, count in sorted(methods.items())),
+                *((f"{method} requests at Baseten", str(count)) for method, count in sorted(methods.items())),
                 ("answered with 429 Too Many Requests", str(statuses[429])),
                 ("time", f"{screen.seconds:.1f} s"),
             ]
         )
-        self._check(len(names) == 5, f"There should be 5 resources, but there are {len(names)}.")
+        self._check(len(names) == 7, f"There should be 7 resources, but there are {len(names)}.")
         self._check(
             methods["PATCH"] == 6,
             f"4 resources, 1 edit and 1 correction should cost 6 writes, but there were {methods['PATCH']}.",
         )
         self._check(statuses[429] == 0, f"No request should be answered with 429, but {statuses[429]} were.")
-        self._check(KEY not in self._log, "The API key should not be in the operator's log, but it is.")
+        leaked = [secret for secret in (KEY, GATEWAY_TOKEN) if secret in self._log]
+        self._check(not leaked, "No key should be in the operator's log, but one is.")
 
     @property
     def _log(self) -> str:
@@ -254,38 +255,6 @@ class Story:
 
     def _canary(self) -> int | float | None:
         return (self._remote.settings(model=MODEL, deployment=CANARY) or {}).get("max_replica")
-
-    def _kubectl(self, *arguments: str) -> None:
-        """Run kubectl and show the call and what it printed."""
-        self._screen.command(arguments)
-        self._screen.output(self._plane.kubectl(*arguments).stdout)
-
-    def _is(self, name: str, ready: str) -> bool:
-        """Tell whether the operator has judged the resource as it is now, with this verdict."""
-        found: dict[str, Any] = self._plane.get("das", name, self._namespace) or {}
-        status = found.get("status", {})
-        return status.get("observedGeneration") == found.get("metadata", {}).get("generation") and any(
-            condition["type"] == "Ready" and condition["status"] == ready for condition in status.get("conditions", [])
-        )
-
-    def _event(self, name: str, reason: str) -> None:
-        """Wait for an Event and show it."""
-        selector = f"involvedObject.name={name},reason={reason}"
-        arguments = ("get", "events", "-n", self._namespace, f"--field-selector={selector}")
-        self._until(
-            lambda: self._plane.kubectl(*arguments, "-o", "name").stdout, f"{name} should have an Event {reason}"
-        )
-        self._kubectl(*arguments)
-
-    def _until(self, fn: Callable[[], T | None], expected: str, timeout: float = NOTICED) -> T:
-        try:
-            return eventually(fn, timeout=timeout, interval=INTERVAL)
-        except AssertionError as error:
-            raise UnmetError(f"{expected}, but {error}") from error
-
-    def _check(self, met: bool, otherwise: str) -> None:  # noqa: FBT001  # reads as a sentence
-        if not met:
-            raise UnmetError(otherwise)
 
 
 def _without_age(table: str) -> list[str]:

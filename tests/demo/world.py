@@ -17,6 +17,10 @@ from tests.simulators.baseten.specs import (
 KEY = "only-for-the-demo-3f9c51"
 """The simulator's API key, of no value elsewhere; the demo treats it like a real one all the same."""
 
+GATEWAY_TOKEN = "only-for-the-demo-71d2aa"  # noqa: S105 - of no value elsewhere, as above
+
+GATEWAY_SAMPLE = str(ROOT / "deploy" / "samples" / "governance.yaml")
+
 SAMPLES = tuple(
     str(ROOT / "deploy" / "samples" / f"{name}.yaml") for name in ("development", "deployment", "environment", "chain")
 )

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.demo.screen import STEPS
-from tests.demo.world import KEY
+from tests.demo.world import GATEWAY_TOKEN, KEY
 from tests.e2e.process import ROOT
 
 LINES = (
     "deploymentautoscaling.setpoint.dev/llama-production created",
     '/deployments/q8x4d2z/autoscaling_settings {"max_replica": 2} -> 200',
     "maxReplica from 5 back to 2",
+    "budgets[1M].maxLimit from 9000 back to 150",
+    "what was spent is still $12.50",
     "minReplica must not be greater than maxReplica",
     "there is no model named llama-5; did you mean llama-3-70b?",
     "Everything as expected.",
@@ -50,6 +52,6 @@ def test_the_demo_shows_what_it_promises_and_leaves_nothing(tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line for line in LINES if line not in done.stdout] == []
     assert [number for number in range(1, STEPS + 1) if f"[{number}/{STEPS}, " not in done.stdout] == []
-    assert KEY not in done.stdout + done.stderr
+    assert [key for key in (KEY, GATEWAY_TOKEN) if key in done.stdout + done.stderr] == []
     assert processes_of(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,7 @@ from setpoint.resources.common import clean_message
 
 REQUEST_TIMEOUT = 15.0
 PAGE = 500
+_WHOLE = "application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -92,6 +93,14 @@ class KubeApi:
 
     async def metadata(self, path: str, label_selector: str | None) -> AsyncIterator[dict[str, Any]]:
         """Yield the metadata of every object of a collection, page by page; raises as `get`."""
+        async for item in self._items(path, label_selector, _METADATA_ONLY):
+            yield item["metadata"]
+
+    def objects(self, path: str, label_selector: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Yield every object of a collection, page by page; raises as `get`."""
+        return self._items(path, label_selector, _WHOLE)
+
+    async def _items(self, path: str, label_selector: str | None, accept: str) -> AsyncIterator[dict[str, Any]]:
         token = ""
         while True:
             query = [("limit", str(PAGE))]
@@ -99,10 +108,10 @@ class KubeApi:
                 query.append(("continue", token))
             if label_selector:
                 query.append(("labelSelector", label_selector))
-            page = await self._request("GET", path, query=query, accept=_METADATA_ONLY)
+            page = await self._request("GET", path, query=query, accept=accept)
             # An empty collection has null for its items.
             for item in page.get("items") or ():
-                yield item["metadata"]
+                yield item
             token = (page.get("metadata") or {}).get("continue", "")
             if not token:
                 return
@@ -114,8 +123,8 @@ class KubeApi:
         *,
         query: list[tuple[str, str]] | None = None,
         body: Mapping[str, Any] | list[dict[str, Any]] | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = _WHOLE,
+        accept: str = _WHOLE,
     ) -> dict[str, Any]:
         headers = {"Accept": accept, "Content-Type": content_type}
         try:

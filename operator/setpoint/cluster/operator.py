@@ -20,6 +20,7 @@ from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.handlers import register
 from setpoint.cluster.health import HealthServer
+from setpoint.cluster.load import load
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
@@ -155,6 +156,8 @@ async def _until_stopped(
     if not await _wait_for_crds(kube, stopping):
         return
     namespaces = settings.watched_namespaces
+    selector = _shard_selector(settings)
+    await load(kube, store, controller, namespaces=namespaces, label_selector=selector, stopping=stopping)
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
     register(registry, store, controller, cluster_wide=not namespaces)

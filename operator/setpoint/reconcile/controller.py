@@ -88,6 +88,14 @@ class Controller:
         """Tell that the resource has a new spec or asks for a look now."""
         self._queue.add(key, Priority.URGENT)
 
+    def loaded(self, keys: Iterable[Key]) -> None:
+        """Tell of all resources there are at the start: what they claim is put down before any is looked at."""
+        found = list(keys)
+        for key in found:
+            self._staked(key)
+        for key in found:
+            self.seen(key)
+
     def seen(self, key: Key) -> None:
         """Tell that the resource is there, as known from a list: it is looked at soon, or in its turn if in order."""
         if key in self._memory:

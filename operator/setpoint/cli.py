@@ -43,6 +43,10 @@ def run(
     *,
     namespaces: Annotated[str | None, typer.Option(help=_help("namespaces"))] = None,
     allowed_hosts: Annotated[str | None, typer.Option(help=_help("allowed_hosts"))] = None,
+    leader_elect: Annotated[
+        bool | None, typer.Option("--leader-elect/--no-leader-elect", help=_help("leader_elect"))
+    ] = None,
+    lease_namespace: Annotated[str | None, typer.Option(help=_help("lease_namespace"))] = None,
     health_address: Annotated[str | None, typer.Option(help=_help("health_address"))] = None,
     workers: Annotated[int | None, typer.Option(help=_help("workers"))] = None,
     shard: Annotated[str | None, typer.Option(help=_help("shard"))] = None,
@@ -58,10 +62,13 @@ def run(
     # Imported here: kopf and the Kubernetes client take most of a second, which `--help` and `crds` need not wait for.
     from setpoint.cluster import logs, operator  # noqa: PLC0415
     from setpoint.cluster.api import NoCluster  # noqa: PLC0415
+    from setpoint.cluster.leader import LeadershipLost  # noqa: PLC0415
 
     flags = {
         "namespaces": namespaces,
         "allowed_hosts": allowed_hosts,
+        "leader_elect": leader_elect,
+        "lease_namespace": lease_namespace,
         "health_address": health_address,
         "workers": workers,
         "shard": shard,
@@ -76,7 +83,7 @@ def run(
     except (SettingsError, NoCluster) as error:
         typer.echo(f"setpoint: {error}", err=True)
         raise typer.Exit(_USAGE) from None
-    except OSError as error:
+    except (LeadershipLost, OSError) as error:
         typer.echo(f"setpoint: {error}", err=True)
         raise typer.Exit(1) from None
 

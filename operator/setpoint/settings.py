@@ -38,6 +38,10 @@ class Settings(BaseSettings):
             "plain http only to in-cluster hosts and hosts listed here"
         ),
     ] = DEFAULT_HOSTS
+    leader_elect: Annotated[
+        bool, Field(description="of several replicas only the holder of a Lease works; the others stand by")
+    ] = True
+    lease_namespace: Annotated[str, Field(description="namespace of the Lease; empty: the operator's own")] = ""
     health_address: Annotated[str, Field(description="address of /healthz and /readyz")] = ":8081"
     workers: Annotated[int, Field(ge=1, le=512, description="resources looked at at once")] = 32
     shard: Annotated[str, Field(description="serve only resources whose label sharding.setpoint.dev/key is this")] = ""
@@ -60,6 +64,13 @@ class Settings(BaseSettings):
         for name in _listed(value):
             if not _NAMESPACE.match(name):
                 raise ValueError(f"{name!r} is not the name of a namespace")
+        return value
+
+    @field_validator("lease_namespace")
+    @classmethod
+    def _is_namespace(cls, value: str) -> str:
+        if value and not _NAMESPACE.match(value):
+            raise ValueError(f"{value!r} is not the name of a namespace")
         return value
 
     @field_validator("allowed_hosts")

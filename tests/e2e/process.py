@@ -40,16 +40,29 @@ class OperatorProcess:
         self.log_file = Path(folder.name) / "log"
 
     @classmethod
-    def start(cls, plane: ControlPlane, settings: Mapping[str, str] | None = None, *, ready: bool = True) -> Self:
-        """Start an operator that may reach loopback, and wait until it watches."""
+    def start(
+        cls,
+        plane: ControlPlane,
+        settings: Mapping[str, str] | None = None,
+        *,
+        ready: bool = True,
+        server: str | None = None,
+    ) -> Self:
+        """Start an operator that may reach loopback, and wait until it is ready; `server` stands in for the API server."""
         folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
         kubeconfig = plane.kubeconfig_for(NAMESPACE, "setpoint", Path(folder.name) / "kubeconfig")
+        if server is not None:
+            kubeconfig.write_text(
+                kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
+            )
         health = f"127.0.0.1:{_free_port()}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
         environment |= {
             "KUBECONFIG": str(kubeconfig),
             "SETPOINT_ALLOWED_HOSTS": "127.0.0.1",
             "SETPOINT_HEALTH_ADDRESS": health,
+            # One replica, which need not wait for the lease of a killed predecessor; tests of the lease ask for it.
+            "SETPOINT_LEADER_ELECT": "false",
             "SETPOINT_LOG_FORMAT": "json",
             **(settings or {}),
         }

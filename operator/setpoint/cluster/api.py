@@ -5,10 +5,12 @@ failure becomes one of three: the thing is not there, the request is wrong, or t
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,6 +24,8 @@ from setpoint.resources.common import clean_message
 
 REQUEST_TIMEOUT = 15.0
 PAGE = 500
+DEFAULT_NAMESPACE = "default"
+OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _WHOLE = "application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -45,6 +49,7 @@ async def connect() -> "KubeApi":
         NoCluster: there is neither.
     """
     configuration = client.Configuration()
+    namespace = DEFAULT_NAMESPACE
     try:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types
     except ConfigException:
@@ -54,17 +59,28 @@ async def connect() -> "KubeApi":
             await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         except (ConfigException, OSError) as error:
             raise NoCluster(f"no cluster to work on: {error}") from None
+        namespace = _namespace_of_context(file)
+    else:
+        with contextlib.suppress(OSError):
+            namespace = await asyncio.to_thread(OWN_NAMESPACE.read_text, encoding="utf-8")
     api_client = client.ApiClient(configuration)
     # Names the owner of the fields it writes, too (managedFields).
     api_client.user_agent = f"setpoint/{__version__}"
-    return KubeApi(api_client)
+    return KubeApi(api_client, namespace.strip())
+
+
+def _namespace_of_context(file: str | None) -> str:
+    _, active = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call] # as above
+    return active.get("context", {}).get("namespace") or DEFAULT_NAMESPACE
 
 
 class KubeApi:
     """Reads and patches single objects; JSON objects in, JSON objects out."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
+    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
         self._client = api_client
+        self.namespace = namespace
+        """The process's own namespace."""
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -86,6 +102,10 @@ class KubeApi:
         A `test` operation that does not hold is a RequestRefused with status 422.
         """
         return await self._request("PATCH", path, body=operations, content_type="application/json-patch+json")
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace an object, as long as it is of the version in the body, and return it; raises as `get`."""
+        return await self._request("PUT", path, body=body)
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object and return it; raises as `get`."""

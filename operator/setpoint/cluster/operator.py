@@ -8,9 +8,11 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Mapping
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import kopf
 
@@ -20,6 +22,7 @@ from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.handlers import register
 from setpoint.cluster.health import HealthServer
+from setpoint.cluster.leader import LEASE, Elector
 from setpoint.cluster.load import load
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.status import StatusWriter
@@ -72,6 +75,7 @@ async def run(settings: Settings) -> None:
     Raises:
         NoCluster: there is neither a service account nor a kubeconfig.
         OSError: the health address cannot be used.
+        LeadershipLost: another replica may lead from now on.
     """
     kube = await api.connect()
     try:
@@ -95,6 +99,14 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         clock=clock,
         cluster_wide=not namespaces,
     )
+    elector = Elector(
+        kube,
+        clock,
+        random,
+        namespace=settings.lease_namespace or kube.namespace,
+        identity=f"{socket.gethostname()}_{uuid4().hex[:8]}",
+        name=f"{LEASE}-{settings.shard.lower()}" if settings.shard else LEASE,
+    )
     controller = Controller(
         view=store,
         reporter=StatusWriter(kube, store, events),
@@ -102,6 +114,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         clock=clock,
         random=random,
         workers=settings.workers,
+        may_write=elector.held if settings.leader_elect else None,
     )
     audit = Audit(
         kube=kube,
@@ -111,53 +124,96 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         namespaces=namespaces,
         label_selector=_shard_selector(settings),
     )
-    watching = asyncio.Event()
+    signals = _Signals()
     health = HealthServer(
         settings.health_address,
         live=lambda: audit.dead_watch,
-        ready=lambda: audit.dead_watch if watching.is_set() else "not watching yet",
+        ready=lambda: audit.dead_watch if signals.ready.is_set() else "not watching yet",
     )
     await health.start()
-    stopping = asyncio.Event()
-    background = [
-        asyncio.create_task(controller.run(), name="controller"),
+    working = asyncio.create_task(controller.run(), name="controller")
+    essential = [
+        working,
         asyncio.create_task(events.run(), name="events"),
         asyncio.create_task(audit.run(), name="audit"),
-        asyncio.create_task(_take_signals(watching, stopping), name="signals"),
     ]
+    taking = asyncio.create_task(signals.take_back(), name="signals")
     try:
-        await _until_stopped(kube, settings, store, controller, watching, stopping, background)
+        signals.listen()
+        if await _wait_for_crds(kube, signals.stopping) and await _elected(settings, elector, signals):
+            if settings.leader_elect:
+                essential.append(asyncio.create_task(elector.hold(lost=lambda: _abort(working)), name="lease"))
+            await load(
+                kube,
+                store,
+                controller,
+                namespaces=namespaces,
+                label_selector=_shard_selector(settings),
+                stopping=signals.stopping,
+            )
+            await _watch(settings, store, controller, signals, essential)
         controller.stop()
-        await _wind_down(background[0], events)
+        await _wind_down(working, events)
+        await elector.release()
     finally:
-        for task in background:
+        for task in (*essential, taking):
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await asyncio.gather(*essential, taking, return_exceptions=True)
         await connections.aclose()
         await health.stop()
     log.info("stopped")
 
 
-async def _until_stopped(
-    kube: api.KubeApi,
+def _abort(working: asyncio.Task[None]) -> None:
+    """Cancel what is under way: another replica may begin in a few seconds."""
+    working.cancel()
+
+
+class _Signals:
+    """What has been reached and what was asked of the process."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+        self.watching = asyncio.Event()
+        self.ready = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+
+    async def take_back(self) -> None:
+        """Take the signals back from kopf, which claims them at its start, so that work stops the moment one comes."""
+        await self.watching.wait()
+        self.ready.set()
+        self.listen()
+
+
+async def _elected(settings: Settings, elector: Elector, signals: _Signals) -> bool:
+    """Wait until this replica leads; False where a signal came first. A replica that stands by is ready."""
+    if not settings.leader_elect:
+        return True
+    signals.ready.set()
+    return await elector.acquire(signals.stopping)
+
+
+async def _watch(
     settings: Settings,
     store: Store,
     controller: Controller,
-    watching: asyncio.Event,
-    stopping: asyncio.Event,
-    background: list[asyncio.Task[None]],
+    signals: _Signals,
+    essential: list[asyncio.Task[None]],
 ) -> None:
     """Watch until a signal comes; anything else that ends is a failure of the whole process.
 
     Raises:
+        LeadershipLost: another replica may lead from now on.
         RuntimeError: a part that should run for ever ended.
     """
-    _listen(stopping)
-    if not await _wait_for_crds(kube, stopping):
+    if signals.stopping.is_set():
         return
     namespaces = settings.watched_namespaces
-    selector = _shard_selector(settings)
-    await load(kube, store, controller, namespaces=namespaces, label_selector=selector, stopping=stopping)
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
     register(registry, store, controller, cluster_wide=not namespaces)
@@ -169,25 +225,26 @@ async def _until_stopped(
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,
-            ready_flag=watching,
-            stop_flag=stopping,
+            ready_flag=signals.watching,
+            stop_flag=signals.stopping,
         ),
         name="watch",
     )
-    stopped = asyncio.create_task(stopping.wait(), name="stopped")
-    await asyncio.wait({watch, stopped, *background[:3]}, return_when=asyncio.FIRST_COMPLETED)
-    if stopping.is_set():
+    stopped = asyncio.create_task(signals.stopping.wait(), name="stopped")
+    await asyncio.wait({watch, stopped, *essential}, return_when=asyncio.FIRST_COMPLETED)
+    asked = signals.stopping.is_set()
+    if asked:
         controller.stop()
     try:
-        for task in background[:3]:
-            if task.done() and not stopping.is_set():
-                task.result()
-                raise RuntimeError(f"{task.get_name()} ended by itself")
-        if watch.done() and not stopping.is_set():
-            watch.result()
-            raise RuntimeError("the watch ended by itself")
+        if not asked:
+            # The lease comes last in the list and first here: its loss ends the others.
+            for task in (*reversed(essential), watch):
+                if task.done() and not task.cancelled():
+                    task.result()
+                    raise RuntimeError(f"{task.get_name()} ended by itself")
+            raise RuntimeError("a part of the operator was cancelled")
     finally:
-        stopping.set()
+        signals.stopping.set()
         stopped.cancel()
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(GRACE):
@@ -226,18 +283,6 @@ async def _wind_down(controller: asyncio.Task[None], events: EventPoster) -> Non
     except TimeoutError:
         log.warning("some looks did not end within %d s", GRACE)
     await events.drain(1.0)
-
-
-def _listen(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-
-
-async def _take_signals(watching: asyncio.Event, stopping: asyncio.Event) -> None:
-    """Take the signals back from kopf, which claims them at its start, so that work stops the moment one comes."""
-    await watching.wait()
-    _listen(stopping)
 
 
 def _reconcilers(

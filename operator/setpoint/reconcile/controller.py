@@ -13,7 +13,7 @@ Stopping hands out nothing more and lets the looks that are under way end.
 
 import asyncio
 import logging
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -62,6 +62,7 @@ class Controller:
         clock: Clock,
         random: Random,
         workers: int,
+        may_write: Callable[[], bool] | None = None,
     ) -> None:
         self._view = view
         self._reporter = reporter
@@ -69,6 +70,7 @@ class Controller:
         self._clock = clock
         self._random = random
         self._workers = workers
+        self._may_write = may_write
         self._queue = WorkQueue(clock, random)
         self._memory: dict[Key, Memory] = {}
         self._ownership = Ownership()
@@ -186,13 +188,15 @@ class Controller:
         await self._report(key, resource, outcome)
 
     async def _confirm(self, key: Key, resource: Managed) -> None:
-        """Make sure that the spec about to be written is still the resource's.
+        """Make sure that the spec about to be written is still the resource's, and that this process may write.
 
         Raises:
             Superseded: it is not; whatever is to be done now has been queued.
-            ClusterUnavailable: the API server could not tell.
+            ClusterUnavailable: the API server could not tell, or another process may write now.
         """
         current = await self._view.confirm(key)
+        if self._may_write is not None and not self._may_write():
+            raise ClusterUnavailable("the lease has not been renewed")
         if current is None or current.metadata.uid != resource.metadata.uid:
             self.gone(key)
             if current is not None:

@@ -156,7 +156,7 @@ class World:
 async def operator(world: World, *, dry_run: bool = False) -> AsyncIterator[Controller]:
     """Run a controller that has just started and was told of all resources by a list."""
     clock, random = Clock(), Random(7)
-    reconciler = DeploymentReconciler(world, clock, random, dry_run=dry_run)
+    reconciler = DeploymentReconciler(world, clock, dry_run=dry_run)
     controller = Controller(
         view=world,
         reporter=world,

@@ -110,7 +110,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
     controller = Controller(
         view=store,
         reporter=StatusWriter(kube, store, events),
-        reconcilers=_reconcilers(connections, clock, random, settings),
+        reconcilers=_reconcilers(connections, clock, settings),
         clock=clock,
         random=random,
         workers=settings.workers,
@@ -286,12 +286,12 @@ async def _wind_down(controller: asyncio.Task[None], events: EventPoster) -> Non
 
 
 def _reconcilers(
-    connections: ConnectionPool, clock: Clock, random: Random, settings: Settings
+    connections: ConnectionPool, clock: Clock, settings: Settings
 ) -> Mapping[str, Reconciler[Any, Any, Any, Any]]:
     return {
-        DeploymentAutoscaling.kind(): DeploymentReconciler(connections, clock, random, dry_run=settings.dry_run),
-        ChainAutoscaling.kind(): ChainReconciler(connections, clock, random, dry_run=settings.dry_run),
-        ModelConfigGovernance.kind(): GovernanceReconciler(connections, clock, random, dry_run=settings.dry_run),
+        DeploymentAutoscaling.kind(): DeploymentReconciler(connections, clock, dry_run=settings.dry_run),
+        ChainAutoscaling.kind(): ChainReconciler(connections, clock, dry_run=settings.dry_run),
+        ModelConfigGovernance.kind(): GovernanceReconciler(connections, clock, dry_run=settings.dry_run),
     }
 
 

@@ -15,11 +15,10 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import replace
-from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
 
 from setpoint.reconcile import conditions, sweeps
-from setpoint.reconcile.conditions import Reason, Type, Verdict
+from setpoint.reconcile.conditions import Verdict
 from setpoint.reconcile.memory import Memory, Pending
 from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
 from setpoint.reconcile.ports import (
@@ -32,6 +31,7 @@ from setpoint.reconcile.ports import (
     EventType,
     Handle,
 )
+from setpoint.reconcile.reports import Reports
 from setpoint.remotes.errors import AuthenticationFailed, CredentialError, RemoteError, TransientError
 from setpoint.resources.common import Drift, Managed, Mode, Response, StatusBase, clean_message, utc
 
@@ -52,10 +52,6 @@ FRESH = 0.5
 """Seconds that a shared read may be old to verify a write: one begun right after the write shows the old values."""
 
 LONGEST_POLL = 30.0
-TRIES_BEFORE_UNKNOWN = 3
-MISSING_CONNECTION_GRACE = 30.0
-"""Seconds a connection may be missing before it counts as a failure: GitOps applies things in any order."""
-
 LONGEST_PAUSE_REFUSED = 300.0
 """Seconds after which a resource looks again at a credential that another one found refused, if nothing wakes it before."""
 
@@ -69,10 +65,10 @@ class Reconciler(ABC, Generic[C, R, S, T]):
     READS_FIRST: ClassVar[bool] = False
     """A changed spec is compared with a read before it is written, because a write needs to know what is there."""
 
-    def __init__(self, connections: Connections, clock: Clock, random: Random, *, dry_run: bool = False) -> None:
+    def __init__(self, connections: Connections, clock: Clock, *, dry_run: bool = False) -> None:
         self._connections = connections
         self._clock = clock
-        self._random = random
+        self._reports = Reports(clock)
         self._dry_run = dry_run
 
     @abstractmethod
@@ -163,11 +159,12 @@ class Reconciler(ABC, Generic[C, R, S, T]):
             handle.gate.enter(attempt.key, self._clock.monotonic())
             return await self._through_gate(handle, resource, memory, attempt)
         except AuthenticationFailed as error:
-            return self._refused(resource, memory, error, due=min(self.next_sweep(resource), LONGEST_PAUSE_REFUSED))
+            due = min(self.next_sweep(resource), LONGEST_PAUSE_REFUSED)
+            return self._reports.refused(resource, memory, error, due=due)
         except ConnectionNotFound as error:
-            return self._connection_missing(resource, memory, error)
+            return self._reports.connection_missing(resource, memory, error)
         except ConnectionNotAllowed as error:
-            return self._refused(resource, memory, error)
+            return self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
         except ClusterUnavailable:
             return Outcome(status=None, backoff=True, urgent=attempt.urgent)
 
@@ -183,11 +180,11 @@ class Reconciler(ABC, Generic[C, R, S, T]):
                 outcome = await self._converge(renewed.client, resource, memory, attempt)
         except AuthenticationFailed as error:
             pause = handle.gate.close(attempt.key, error, self._clock.monotonic())
-            return self._refused(resource, memory, error, due=pause)
+            return self._reports.refused(resource, memory, error, due=pause)
         except TransientError as error:
-            return self._failing(resource, memory, attempt, error)
+            return self._reports.failing(resource, memory, attempt, error)
         except RemoteError as error:
-            outcome = self._refused(resource, memory, error)
+            outcome = self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
         return replace(outcome, wake=frozenset(handle.gate.open()) - {attempt.key})
 
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
@@ -303,7 +300,7 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         if pending.response.status == UNCHANGED:
             return None
         if pending.response.status == QUEUED:
-            return self._outcome(resource, memory, conditions.queued(pending.response), due=1.0, urgent=True)
+            return self._reports.outcome(resource, memory, conditions.queued(pending.response), due=1.0, urgent=True)
         return self._soon(1.0)
 
     def _in_sync(self, resource: R, memory: Memory, target: T, desired: S, seen: Observation[S]) -> Outcome:
@@ -345,95 +342,22 @@ class Reconciler(ABC, Generic[C, R, S, T]):
             verdict = conditions.queued(pending.response)
         else:
             verdict = conditions.applying(pending.response, drift)
-        return self._outcome(resource, memory, verdict, due=due, drift=drift, **fields)
+        return self._reports.outcome(resource, memory, verdict, due=due, drift=drift, **fields)
 
     def _overdue(self, pending: Pending) -> bool:
         return self._clock.monotonic() - pending.since >= CONVERGENCE_LIMIT
 
     def _suspended(self, resource: R, memory: Memory) -> Outcome:
-        status = memory.status
-        applied = self.applied(status)
-        desired = self.desired(resource)
-        still_true = applied is not None and self.covers(applied, desired) and not memory.drifted
-        generation = resource.metadata.generation
-        updated = status.model_copy(
-            update={
-                "observed_generation": generation,
-                "conditions": conditions.suspend(
-                    status.conditions, generation, self._clock.now(), still_true=still_true
-                ),
-            }
-        )
-        first = not status.is_true(Type.SUSPENDED)
-        memory.status = updated
-        event = Event(EventType.NORMAL, Reason.SUSPENDED, "spec.suspend is true: nothing is read or written")
-        return Outcome(status=updated, due=self.next_sweep(resource), events=(event,) if first else ())
-
-    def _refused(self, resource: R, memory: Memory, error: Exception, due: float | None = None) -> Outcome:
-        verdict = conditions.refused(error)
-        if verdict is None:
-            raise error
-        return self._outcome(resource, memory, verdict, due=due if due is not None else self.next_sweep(resource))
-
-    def _connection_missing(self, resource: R, memory: Memory, error: ConnectionNotFound) -> Outcome:
-        """Report a missing connection: in progress for the first half minute, then a failure that stays one."""
-        known = memory.status.condition(Type.STALLED) or memory.status.condition(Type.RECONCILING)
-        stalled = False
-        if known is not None and known.reason == Reason.CONNECTION_NOT_FOUND:
-            waited = (self._clock.now() - known.last_transition_time).total_seconds()
-            stalled = known.type == Type.STALLED or waited >= MISSING_CONNECTION_GRACE
-        verdict = conditions.connection_missing(error, stalled=stalled)
-        return self._outcome(resource, memory, verdict, due=0.0, backoff=True)
-
-    def _failing(self, resource: R, memory: Memory, attempt: Attempt, error: TransientError) -> Outcome:
-        pause = error.retry_after or 0.0
-        log.warning("try %d failed: %s", attempt.failures + 1, error, extra={"object": attempt.key._asdict()})
-        if memory.verified(resource) and attempt.failures < TRIES_BEFORE_UNKNOWN:
-            return Outcome(status=None, due=pause, backoff=True)
-        verdict = conditions.failing(error)
-        ready = memory.status.condition(Type.READY)
-        if ready is not None and (ready.status, ready.reason) == (verdict.ready, verdict.reason):
-            # The words of an outage change from try to try; rewriting the status for them helps nobody.
-            verdict = Verdict(verdict.ready, verdict.reason, ready.message, verdict.also)
-        return self._outcome(resource, memory, verdict, due=pause, backoff=True)
+        applied = self.applied(memory.status)
+        still_true = applied is not None and self.covers(applied, self.desired(resource)) and not memory.drifted
+        return self._reports.suspended(resource, memory, still_true=still_true, due=self.next_sweep(resource))
 
     def failed(self, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         """Return the outcome of a reconcile that ended in a bug of the operator's own."""
-        if memory.verified(resource) and attempt.failures < TRIES_BEFORE_UNKNOWN:
-            return Outcome(status=None, backoff=True)
-        return self._outcome(resource, memory, conditions.broken(), due=0.0, backoff=True)
+        return self._reports.broken(resource, memory, attempt)
 
     def _settled(self, resource: R, memory: Memory, verdict: Verdict, **fields: Any) -> Outcome:
-        return self._outcome(resource, memory, verdict, due=self.next_sweep(resource), **fields)
-
-    def _outcome(
-        self,
-        resource: R,
-        memory: Memory,
-        verdict: Verdict,
-        *,
-        due: float,
-        backoff: bool = False,
-        urgent: bool = False,
-        **fields: Any,
-    ) -> Outcome:
-        """Turn a verdict into the status, and a transition into an Event."""
-        before = memory.status
-        generation = resource.metadata.generation
-        handled = resource.requested_at or before.last_handled_reconcile_at
-        after = before.model_copy(
-            update={
-                "observed_generation": generation,
-                "last_handled_reconcile_at": handled,
-                "conditions": conditions.apply(before.conditions, verdict, generation, self._clock.now()),
-                **fields,
-            }
-        )
-        memory.status = after
-        events: tuple[Event, ...] = ()
-        if conditions.signature(before) != conditions.signature(after) or before.observed_generation != generation:
-            events = (Event(verdict.event_type, verdict.reason, clean_message(verdict.message)),)
-        return Outcome(status=after, due=due, backoff=backoff, urgent=urgent, events=events)
+        return self._reports.outcome(resource, memory, verdict, due=self.next_sweep(resource), **fields)
 
     def _soon(self, delay: float) -> Outcome:
         return Outcome(status=None, due=delay, urgent=True)

@@ -124,8 +124,14 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         """
         if urgent:
             not_before = max(not_before, self._clock.monotonic() - LIST_FRESH)
+        asked = self._clock.monotonic()
         rows = await client.rows(not_before=not_before, urgent=urgent)
-        row = _found(rows, target)
+        try:
+            row = _found(rows, target)
+        except TargetNotFound:
+            # Said on the word of a new list only: what was missing in one a few seconds old may have been made since.
+            rows = await client.rows(not_before=asked, urgent=urgent)
+            row = _found(rows, target)
         if row is not None and row.problem is not None:
             raise await client.misunderstood(row.problem)
         generation = max((one.generation for one in rows), default=None)

@@ -32,7 +32,7 @@ def main() -> int:
         plane.kubectl("create", "namespace", NAMESPACE)
         with BasetenSimulator.start(rate=RATE) as remote:
             asyncio.run(measure_autoscaling(plane, remote, figures, options.resources))
-        plane.kubectl("delete", "das", "--all", "-n", NAMESPACE, timeout=300)
+        plane.delete_all("deploymentautoscalings", NAMESPACE)
         with BifrostSimulator.start(rate=RATE) as gateway:
             asyncio.run(measure_governance(plane, gateway, figures, options.governed))
     console.print(figures.table)

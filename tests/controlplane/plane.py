@@ -109,6 +109,12 @@ class ControlPlane:
         found = self.kubectl("get", kind, name, *scope, "--output=json", "--ignore-not-found").stdout
         return json.loads(found) if found else None
 
+    def delete_all(
+        self, plural: str, namespace: str, *, group: str = "setpoint.dev", version: str = "v1alpha1"
+    ) -> None:
+        """Delete all objects of a kind in a namespace with one request; kubectl's own way takes seconds for a hundred."""
+        self.kubectl("delete", "--raw", f"/apis/{group}/{version}/namespaces/{namespace}/{plural}")
+
     def metrics(self) -> str:
         """The text of the API server's `/metrics`."""
         return self.kubectl("get", "--raw", "/metrics").stdout

@@ -30,11 +30,12 @@ def stage(installed: ControlPlane, baseten: BasetenSimulator, namespace: str) ->
     """An empty namespace and the simulator in its first state; no connection yet."""
     yield Stage(installed, namespace, baseten)
     # The namespace goes later; what it holds must not write into the next test's simulator.
-    installed.kubectl("delete", "das,cas", "--all", "-n", namespace)
+    for plural in ("deploymentautoscalings", "chainautoscalings"):
+        installed.delete_all(plural, namespace)
 
 
 @pytest.fixture
 def gateway(installed: ControlPlane, bifrost: BifrostSimulator, namespace: str) -> Iterator[GatewayStage]:
     """An empty namespace and the simulated gateway in its first state; no connection yet."""
     yield GatewayStage(installed, namespace, bifrost)
-    installed.kubectl("delete", "mcg", "--all", "-n", namespace)
+    installed.delete_all("modelconfiggovernances", namespace)

@@ -1,6 +1,5 @@
 """Every rule of the CRDs on a real API server: one manifest that passes, one that is refused, and what a person reads."""
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ import yaml
 
 from tests import generated
 from tests.controlplane.plane import ControlPlane
+from tests.integration.manifests import API, MISSING, ROOT, Object, attempt, changed, manifest
 
 pytestmark = pytest.mark.cluster
 
-ROOT = Path(__file__).parents[2]
-API = "setpoint.dev/v1alpha1"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-Object = dict[str, Any]
 
 DAS: Object = {"target": {"modelId": "m1", "deployment": "development"}, "autoscaling": {"maxReplica": 3}}
 CAS: Object = {
@@ -27,44 +24,6 @@ REF: Object = {"name": "baseten", "key": "api-key"}
 CONNECTION: Object = {"baseten": {"apiKeySecretRef": REF}}
 BIFROST: Object = {"bifrost": {"url": "http://bifrost.ai.svc:8080"}}
 CLUSTER: Object = {"baseten": {"apiKeySecretRef": {**REF, "namespace": "ml"}}}
-
-MISSING = object()
-
-
-def changed(spec: Object, path: str, value: Any) -> Object:
-    """Return a spec with one value changed, or with MISSING taken away; the path has dots."""
-    result = copy.deepcopy(spec)
-    *parents, last = path.split(".")
-    place: Any = result
-    for name in parents:
-        place = place[int(name)] if name.isdigit() else place.setdefault(name, {})
-    if value is MISSING:
-        del place[last]
-    else:
-        place[last] = value
-    return result
-
-
-def manifest(kind: str, spec: Object, name: str = "case") -> Object:
-    """Return a manifest of a kind."""
-    return {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}
-
-
-@pytest.fixture(scope="module")
-def served(controlplane: ControlPlane) -> ControlPlane:
-    """A control plane that serves the kinds."""
-    controlplane.kubectl("apply", "-f", str(ROOT / "crds"))
-    controlplane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
-    return controlplane
-
-
-def attempt(plane: ControlPlane, kind: str, spec: Object) -> tuple[bool, str, Object]:
-    """Let the API server judge a manifest without keeping it; return verdict, message and the object."""
-    document = json.dumps(manifest(kind, spec))
-    done = plane.kubectl(
-        "create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-", stdin=document, check=False
-    )
-    return done.returncode == 0, done.stderr, json.loads(done.stdout) if done.returncode == 0 else {}
 
 
 def number(field: str, lowest: int | None, highest: int | None) -> list[tuple[str, Object, Any, str]]:
@@ -321,10 +280,10 @@ def test_explain_tells_unit_default_and_range(served: ControlPlane) -> None:
 
 def test_short_names_and_category(served: ControlPlane) -> None:
     listed = served.kubectl("api-resources", "--api-group=setpoint.dev", "-o", "wide").stdout
-    for short in ("das", "cas", "spconn", "spcconn"):
+    for short in ("das", "cas", "mcg", "spconn", "spcconn"):
         assert f" {short} " in listed
     rows = [line for line in listed.splitlines() if API in line]
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert all(line.rstrip().endswith("setpoint") for line in rows)
 
 

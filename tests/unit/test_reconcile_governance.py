@@ -1,0 +1,159 @@
+"""Single rules of governance under virtual time: hours of sweeps, refusals, rivals and usage."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from setpoint.reconcile.ports import Key
+from tests.simulators.bifrost.specs import GLOBAL_ROW, Generation
+from tests.unit.governance_world import KIND, MODEL, Cluster, Gateway, operator
+from tests.virtual_time import run
+
+MONTH = {"maxLimit": 100, "resetDuration": "1M"}
+HOUR = 3600
+
+
+def play(scene: Callable[[Cluster, Gateway], Awaitable[None]], generation: Generation = 2) -> None:
+    """Run a scene in a new world, in virtual time."""
+
+    async def main() -> None:
+        gateway = Gateway(generation)
+        await scene(Cluster(gateway), gateway)
+
+    run(main())
+
+
+def limit(gateway: Gateway) -> float | None:
+    """Return the budget of the row."""
+    row = gateway.mine()
+    return row.budgets[0].max_limit if row is not None and row.budgets else None
+
+
+def reasons(cluster: Cluster, key: Key) -> list[str]:
+    """Collect the reasons a resource's Ready condition has from now on."""
+    seen: list[str] = []
+    cluster.on_status = lambda changed: seen.append(cluster.ready(key)[1]) if changed == key else None
+    return seen
+
+
+def test_a_change_back_within_a_second_is_compared_with_what_was_just_written() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        key = cluster.add("gpt", budget=MONTH)
+        async with operator(cluster) as controller:
+            await asyncio.sleep(0.2)
+            for amount in (50, 100, 60, 100):
+                cluster.edit(key, {"budget": {**MONTH, "maxLimit": amount}})
+                controller.changed(key)
+                await asyncio.sleep(0.1)
+                assert limit(gateway) == amount
+
+    play(scene)
+
+
+def test_a_500_with_words_stalls_after_three_retries_and_is_then_tried_once_an_interval() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        key = cluster.add("gpt", budget={**MONTH, "maxLimit": 5}, interval="5m")
+        gateway.faults = ["500"] * 1000
+        seen = reasons(cluster, key)
+        async with operator(cluster):
+            await asyncio.sleep(30)
+            assert cluster.ready(key) == ("False", "InvalidSettings")
+            assert cluster.objects[key]["status"]["response"]["message"] == "out of order"
+            assert gateway.count("PUT") == 4
+            await asyncio.sleep(HOUR)
+            assert 4 + 10 <= gateway.count("PUT") <= 4 + 14
+            assert seen.count("RemoteError") == 1, "the status does not flap"
+            assert set(seen) == {"RemoteError", "InvalidSettings"}
+            gateway.faults.clear()
+            await asyncio.sleep(400)
+            assert cluster.ready(key) == ("True", "Synced")
+
+    play(scene)
+
+
+def test_one_list_serves_a_sweep_of_two_hundred() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        keys = [cluster.add(f"r{n}", model=f"m{n}", budget=MONTH, interval="5m") for n in range(200)]
+        async with operator(cluster):
+            await asyncio.sleep(30)
+            assert {cluster.ready(key) for key in keys} == {("True", "Synced")}
+            assert gateway.count("POST") == 200
+            before = gateway.count("GET")
+            await asyncio.sleep(HOUR)
+            assert 11 <= gateway.count("GET") - before <= 14
+        before = gateway.count("GET")
+        async with operator(cluster):
+            await asyncio.sleep(HOUR)
+        assert 11 <= gateway.count("GET") - before <= 14, "after a restart too"
+        assert gateway.count("POST", "PUT") == 200
+
+    play(scene)
+
+
+def test_the_older_of_two_resources_owns_the_row_and_the_other_takes_over() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        younger = cluster.add("a-younger", age=10, budget={**MONTH, "maxLimit": 7})
+        older = cluster.add("b-older", age=20, budget={**MONTH, "maxLimit": 50})
+        async with operator(cluster):
+            await asyncio.sleep(HOUR)
+            assert (cluster.ready(older), cluster.ready(younger)) == (("True", "Synced"), ("False", "Conflict"))
+            message = cluster.objects[younger]["status"]["conditions"][0]["message"]
+            assert f"{KIND} ns/b-older" in message
+            assert gateway.count("PUT") == 1
+        async with operator(cluster) as controller:
+            await asyncio.sleep(HOUR)
+            assert gateway.count("PUT") == 1, "nothing is written after a restart, whoever is listed first"
+            del cluster.objects[older]
+            controller.gone(older)
+            await asyncio.sleep(2)
+            assert cluster.ready(younger) == ("True", "Synced")
+            assert limit(gateway) == 7
+
+    play(scene)
+
+
+def test_an_observer_neither_owns_nor_conflicts() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        watcher = cluster.add("watcher", age=20, budget={**MONTH, "maxLimit": 7}, mode="Observe")
+        owner = cluster.add("owner", age=10, budget={**MONTH, "maxLimit": 50})
+        async with operator(cluster):
+            await asyncio.sleep(HOUR)
+        assert (cluster.ready(watcher), cluster.ready(owner)) == (("False", "DriftDetected"), ("True", "Synced"))
+
+    play(scene)
+
+
+def test_usage_is_written_when_it_moved_by_a_percent_and_once_an_interval() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        key = cluster.add("gpt", budget=MONTH, interval="5m")
+
+        def told() -> Any:
+            return cluster.objects[key]["status"]["usage"][0]["currentUsage"]
+
+        async with operator(cluster):
+            await asyncio.sleep(1)
+            assert told() == 12.5
+            before = cluster.status_writes
+            gateway.commands.set_usage(GLOBAL_ROW, {"1M": 13.4}, None, None)
+            await asyncio.sleep(HOUR)
+            assert (told(), cluster.status_writes) == (12.5, before), "less than a percent"
+            for step in range(60):
+                gateway.commands.set_usage(GLOBAL_ROW, {"1M": 20.0 + step}, None, None)
+                await asyncio.sleep(60)
+            assert told() > 70
+            assert 10 <= cluster.status_writes - before <= 14
+
+    play(scene)
+
+
+def test_rows_of_others_are_left_alone_even_where_they_look_alike() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        foreign = gateway.foreign()
+        key = cluster.add("team-b", model="*", budget=MONTH, scope="virtualKey", scopeId="vk-team-b")
+        async with operator(cluster):
+            await asyncio.sleep(5)
+        assert cluster.ready(key) == ("True", "Synced")
+        assert [row for row in gateway.foreign() if row.get("scope_id") != "vk-team-b"] == foreign
+        assert MODEL in {row["model_name"] for row in gateway.commands.rows()}
+
+    play(scene)

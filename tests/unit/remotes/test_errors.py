@@ -61,3 +61,18 @@ def test_the_same_key_has_the_same_fingerprint_whatever_the_scheme() -> None:
     assert (
         Credential.authorization("Bearer", "key").fingerprint != Credential.authorization("Bearer", "other").fingerprint
     )
+
+
+def test_a_password_is_sent_encoded_and_shown_in_neither_form() -> None:
+    credential = Credential.basic("admin", "s3cret")
+    assert credential.headers == {"Authorization": "Basic YWRtaW46czNjcmV0"}
+    assert credential.redact("no s3cret, no YWRtaW46czNjcmV0") == "no [redacted], no [redacted]"
+    assert "s3cret" not in repr(credential)
+    assert Credential.none().headers == {}
+    assert Credential.setup_token("t0ken").headers == {"X-Bifrost-Setup-Token": "t0ken"}
+
+
+@pytest.mark.parametrize(("username", "password"), [("admin", ""), ("ad:min", "s3cret")])
+def test_a_login_that_cannot_be_sent_is_refused(username: str, password: str) -> None:
+    with pytest.raises(errors.AuthenticationFailed):
+        Credential.basic(username, password)

@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from ipaddress import ip_address
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,6 +24,7 @@ from setpoint.remotes import errors
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.http import LARGEST_ANSWER, HttpApi
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.pinned import Check, PinnedTransport
 from tests.raw_server import Act, RawServer, Request, answer, hang_up, in_turn, never, raw_server
 from tests.waiting import eventually_async
 
@@ -39,6 +41,8 @@ async def api(
     rate: int = 1000,
     key: str = KEY,
     ca: str | None = None,
+    check: Check | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[HttpApi]:
     http = HttpApi(
         "Baseten",
@@ -48,6 +52,8 @@ async def api(
         timeout=timeout,
         limits=limits or Limits(),
         ca_pem=ca,
+        check=check,
+        transport=transport,
     )
     try:
         yield http
@@ -503,7 +509,10 @@ def self_signed() -> tuple[str, str]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -523,6 +532,28 @@ async def test_an_own_authority_is_trusted_only_where_it_is_given(tmp_path: Any)
         async with api(server.url, ca=certificate) as http:
             assert await get(http) == {"ok": True}
         async with api(server.url) as http:
+            with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
+                await get(http)
+
+
+async def loopback(host: str, port: int) -> list[str]:
+    """Resolve every name to this machine."""
+    return ["127.0.0.1"]
+
+
+async def test_a_looked_at_address_still_has_to_show_the_names_certificate(tmp_path: Any) -> None:
+    certificate, key = self_signed()
+    (tmp_path / "both.pem").write_text(certificate + key)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "both.pem")
+
+    async with raw_server(answer(body={"ok": True}), tls) as server:
+        named = server.url.replace("127.0.0.1", "localhost")
+        async with api(named, ca=certificate, check=lambda _: None) as http:
+            assert await get(http) == {"ok": True}
+        trusting = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cadata=certificate))
+        other = server.url.replace("127.0.0.1", "gateway.ai.svc")
+        async with api(other, transport=PinnedTransport(trusting, lambda _: None, loopback)) as http:
             with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
                 await get(http)
 

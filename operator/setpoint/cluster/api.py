@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -81,6 +82,11 @@ class KubeApi:
         self._client = api_client
         self.namespace = namespace
         """The process's own namespace."""
+
+    @property
+    def host(self) -> str:
+        """The API server's host name or address."""
+        return urlsplit(self._client.configuration.host).hostname or ""
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -26,6 +26,7 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.hosts import AllowedHosts
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.pinned import Check
 from setpoint.resources import ClusterConnection, Connection, Managed
 from setpoint.resources.connection import BasetenConnection, BifrostConnection, NamespacedSecretKeyRef, SecretKeyRef
 
@@ -56,6 +57,7 @@ class _Connect(Protocol[C_co]):
         timeout: float,
         limits: Limits,
         ca_pem: str | None,
+        check: Check | None,
     ) -> C_co: ...
 
 
@@ -243,6 +245,7 @@ class ConnectionPool:
                 timeout=spec.patience.total_seconds(),
                 limits=self._limits,
                 ca_pem=ca_pem,
+                check=self._check(connection, url),
             )
         except ValueError as error:
             raise ConnectionNotAllowed(f"{_title(connection)}: {error}") from None
@@ -251,6 +254,12 @@ class ConnectionPool:
             entry.gate.probe_now()
         entry.client, entry.fingerprint = client, fingerprint
         return client
+
+    def _check(self, connection: Connection | ClusterConnection, url: str) -> Check | None:
+        """Return what judges addresses: a namespace's connections are held against the list, administrators' are not."""
+        if isinstance(connection, ClusterConnection):
+            return None
+        return lambda address: self._hosts.refusal_of_address(url, address)
 
     async def _secret(
         self, connection: Connection | ClusterConnection, ref: SecretKeyRef, not_older_than: float | None

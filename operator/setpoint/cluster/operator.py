@@ -95,7 +95,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         store=store,
         secrets=Secrets(kube, clock),
         limits=Limits(),
-        hosts=settings.hosts,
+        hosts=settings.hosts.guarding(kube.host),
         clock=clock,
         cluster_wide=not namespaces,
     )

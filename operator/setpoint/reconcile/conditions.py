@@ -15,6 +15,7 @@ from setpoint.reconcile.ports import ConnectionNotAllowed, ConnectionProblem, Ev
 from setpoint.remotes.errors import (
     AuthenticationFailed,
     Forbidden,
+    HostNotAllowed,
     InvalidSettings,
     RateLimited,
     RemoteUnreachable,
@@ -142,7 +143,7 @@ def refused(error: Exception) -> Verdict | None:
             reason = Reason.AUTHENTICATION_FAILED
         case Forbidden():
             reason = Reason.FORBIDDEN
-        case ConnectionNotAllowed():
+        case ConnectionNotAllowed() | HostNotAllowed():
             reason = Reason.CONNECTION_NOT_ALLOWED
         case _:
             return None

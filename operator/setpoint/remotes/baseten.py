@@ -21,6 +21,7 @@ from setpoint.remotes.errors import TargetNotFound
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.names import Ids, Names
+from setpoint.remotes.pinned import Check
 from setpoint.remotes.shared import SharedReads
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.common import clean_message
@@ -60,12 +61,13 @@ class Baseten:
         timeout: float,
         limits: Limits,
         ca_pem: str | None = None,
+        check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> "Baseten":
         """Return a client; nothing is sent yet.
 
-        `timeout` is the seconds a request may take, `ca_pem` replaces the public certificate authorities, and
-        `transport` stands in for the network.
+        `timeout` is the seconds a request may take, `ca_pem` replaces the public certificate authorities, `check`
+        judges the addresses the host resolves to, and `transport` stands in for the network.
 
         Raises:
             ValueError: the URL cannot be used, or the bundle holds no certificate.
@@ -78,6 +80,7 @@ class Baseten:
             timeout=timeout,
             limits=limits,
             ca_pem=ca_pem,
+            check=check,
             transport=transport,
         )
         return cls(http, SharedReads())

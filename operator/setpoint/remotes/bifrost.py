@@ -26,6 +26,7 @@ from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import RemoteError, RemoteFailure
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.pinned import Check
 from setpoint.remotes.shared import SharedReads
 from setpoint.resources.common import clean_message
 from setpoint.resources.model_config_governance import GovernanceSettings
@@ -66,12 +67,14 @@ class Bifrost:
         timeout: float,
         limits: Limits,
         ca_pem: str | None = None,
+        check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> "Bifrost":
         """Return a client; nothing is sent yet.
 
         `url` is the gateway's root, with a path prefix where it is served below one; `timeout` the seconds a request may
-        take, `ca_pem` replaces the public certificate authorities, and `transport` stands in for the network.
+        take, `ca_pem` replaces the public certificate authorities, `check` judges the addresses the host resolves to, and
+        `transport` stands in for the network.
 
         Raises:
             ValueError: the URL cannot be used, or the bundle holds no certificate.
@@ -84,6 +87,7 @@ class Bifrost:
             timeout=timeout,
             limits=limits,
             ca_pem=ca_pem,
+            check=check,
             transport=transport,
         )
         return cls(http, SharedReads(LIST_LIFETIME))

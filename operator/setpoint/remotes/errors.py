@@ -3,8 +3,9 @@
     RemoteError                      something went wrong at the remote API
     ├─ PermanentError                does not pass by itself: the spec or the remote has to change
     │  ├─ InvalidSettings            400, 422 and every 4xx that has no line of its own here
-    │  └─ TargetNotFound             404, or a name or id that a list does not have
-    │     └─ AmbiguousName           several things share the name
+    │  ├─ TargetNotFound             404, or a name or id that a list does not have
+    │  │  └─ AmbiguousName           several things share the name
+    │  └─ HostNotAllowed             the host's name leads to an address that is off limits; nothing was sent
     ├─ CredentialError               concerns the whole connection, not one resource
     │  ├─ AuthenticationFailed       401, or a key that cannot be sent
     │  └─ Forbidden                  403
@@ -47,6 +48,10 @@ class TargetNotFound(PermanentError):
 
 class AmbiguousName(TargetNotFound):
     """Several things share the name, so that it names none of them."""
+
+
+class HostNotAllowed(PermanentError):
+    """The host's name leads to an address that connections may not reach."""
 
 
 class CredentialError(RemoteError):

@@ -6,7 +6,8 @@ Plain http shows the key to the network; it is left to services inside the clust
 
 URLs are taken apart by the library that will open them, so that no spelling means one host here and another one there.
 Addresses count only as they are usually written: `0x7f.1` or `2130706433` are no names of the list. Names are not
-resolved here.
+resolved here; what they resolve to is held against the list too (`refusal_of_address`): an address of this machine, of the
+link, or of the Kubernetes API is off limits unless the list has it, or has the very name that led to it.
 """
 
 import re
@@ -25,6 +26,7 @@ _ENTRY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(:(?P<port>[0-9]{1,5
 _IN_CLUSTER = (".svc", ".svc.cluster.local")
 _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
+_KUBERNETES_API = frozenset({"kubernetes.default.svc", "kubernetes.default.svc.cluster.local"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,14 @@ class _Entry:
 class AllowedHosts:
     """The operator's list of hosts."""
 
-    def __init__(self, entries: tuple[_Entry, ...]) -> None:
+    def __init__(self, entries: tuple[_Entry, ...], kubernetes_api: frozenset[str | Address] = frozenset()) -> None:
         self._entries = entries
+        self._kubernetes_api = kubernetes_api | _KUBERNETES_API
+
+    def guarding(self, kubernetes_api: str) -> "AllowedHosts":
+        """Return the same list, with the host of the Kubernetes API off limits unless listed."""
+        host = _host(kubernetes_api.strip("[]"))
+        return AllowedHosts(self._entries, frozenset() if host is None else frozenset({host}))
 
     @classmethod
     def parse(cls, text: str) -> "AllowedHosts":
@@ -80,6 +88,27 @@ class AllowedHosts:
             return "the URL must not hold a user name or password"
         return self._refusal_of_host(parsed, namespaced=namespaced)
 
+    def refusal_of_address(self, url: str, address: str) -> str | None:
+        """Return why a namespaced connection may not reach an address its host resolves to, or None if it may.
+
+        The words go after "host NAME".
+        """
+        parsed = httpx.URL(url)
+        host = _host(parsed.raw_host.decode("ascii"))
+        port = _PORTS[parsed.scheme] if parsed.port is None else parsed.port
+        found = ip_address(address.partition("%")[0])
+        reached = found.ipv4_mapped if isinstance(found, IPv6Address) and found.ipv4_mapped else found
+        by_name = host is not None and any(entry.covers(host, port) and not entry.below for entry in self._entries)
+        if by_name or any(entry.covers(reached, port) for entry in self._entries):
+            return None
+        if reached.is_loopback or reached.is_link_local or reached.is_unspecified or reached.is_multicast:
+            return (
+                f"leads to {reached}, an address of this machine or its link, which is not in the list of allowed hosts"
+            )
+        if reached in self._kubernetes_api:
+            return f"leads to {reached}, the Kubernetes API, which is not in the list of allowed hosts"
+        return None
+
     def _refusal_of_host(self, url: httpx.URL, *, namespaced: bool) -> str | None:
         host = _host(url.raw_host.decode("ascii"))
         if host is None:
@@ -89,6 +118,9 @@ class AllowedHosts:
         shown = url.netloc.decode("ascii")
         if namespaced and not listed:
             return f"host {shown} is not in the operator's list of allowed hosts"
+        by_name = any(entry.covers(host, port) and not entry.below for entry in self._entries)
+        if namespaced and host in self._kubernetes_api and not by_name:
+            return f"host {shown} is the Kubernetes API, which is not in the operator's list of allowed hosts"
         if url.scheme == "http" and not listed and not _is_in_cluster(host):
             return f"host {shown} must be reached with https, plain http would show the key"
         return None

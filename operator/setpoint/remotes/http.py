@@ -32,6 +32,7 @@ from setpoint.remotes import answers
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import RateLimited, RemoteError, RemoteFailure, RemoteUnreachable, TargetNotFound
 from setpoint.remotes.limits import LanePaused, Limits
+from setpoint.remotes.pinned import Check, PinnedTransport
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that are read; a list of ten thousand deployments is about half of it."""
@@ -49,7 +50,7 @@ class HttpApi:
     """Sends requests to one API and returns parsed JSON.
 
     `service` is the API's name in messages, `timeout` the seconds a request may take, `ca_pem` replaces the public
-    certificate authorities, and `transport` stands in for the network.
+    certificate authorities, `check` judges the addresses the host resolves to, and `transport` stands in for the network.
 
     Raises:
         ValueError: the URL cannot be used, or the bundle holds no certificate.
@@ -65,6 +66,7 @@ class HttpApi:
         timeout: float,
         limits: Limits,
         ca_pem: str | None = None,
+        check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._service = service
@@ -72,6 +74,13 @@ class HttpApi:
         self._credential = credential
         self._timeout = timeout
         self._connections = asyncio.Semaphore(CONNECTIONS)
+        verify = True if ca_pem is None else _trust(ca_pem)
+        pool = httpx.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+        )
+        if check is not None:
+            inner = transport or httpx.AsyncHTTPTransport(verify=verify, limits=pool, trust_env=False)
+            transport = PinnedTransport(inner, check)
         self._client = httpx.AsyncClient(
             headers={
                 **credential.headers,
@@ -81,10 +90,8 @@ class HttpApi:
             },
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE
-            ),
-            verify=True if ca_pem is None else _trust(ca_pem),
+            limits=pool,
+            verify=verify,
             follow_redirects=False,
             trust_env=False,
             transport=transport,

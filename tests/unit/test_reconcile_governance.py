@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from setpoint.reconcile.ports import Key
+from setpoint.remotes.errors import AuthenticationFailed
 from tests.simulators.bifrost.specs import GLOBAL_ROW, Generation
 from tests.unit.governance_world import KIND, MODEL, Cluster, Gateway, operator
 from tests.virtual_time import run
@@ -108,6 +111,25 @@ def test_the_older_of_two_resources_owns_the_row_and_the_other_takes_over() -> N
             await asyncio.sleep(2)
             assert cluster.ready(younger) == ("True", "Synced")
             assert limit(gateway) == 7
+
+    play(scene)
+
+
+def test_a_rival_asks_nothing_so_a_closed_gate_stays_closed_and_the_probe_unused() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        owner = cluster.add("owner", age=90, budget=MONTH)
+        rival = cluster.add("rival", age=10, budget=MONTH)
+        async with operator(cluster) as controller:
+            await asyncio.sleep(5)
+            now = asyncio.get_running_loop().time()
+            cluster.gate.close(owner, AuthenticationFailed("who are you?"), now)
+            cluster.gate.probe_now()
+            controller.changed(rival)
+            await asyncio.sleep(1)
+            assert cluster.ready(rival) == ("False", "Conflict")
+            cluster.gate.enter(owner, now + 1)
+            with pytest.raises(AuthenticationFailed):
+                cluster.gate.enter(owner, now + 1)
 
     play(scene)
 

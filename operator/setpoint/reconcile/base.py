@@ -185,6 +185,10 @@ class Reconciler(ABC, Generic[C, R, S, T]):
             return self._reports.failing(resource, memory, attempt, error)
         except RemoteError as error:
             outcome = self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
+        if not outcome.asked:
+            # Let through as a probe, perhaps, and did not use it.
+            handle.gate.probe_now()
+            return outcome
         return replace(outcome, wake=frozenset(handle.gate.open()) - {attempt.key})
 
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
@@ -195,9 +199,8 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         if rival is not None:
             memory.pending = None
             fields = self.record(resource, memory.status, target=target, applied=None, observed=None)
-            return self._settled(
-                resource, memory, conditions.conflict(self.title(target), str(rival)), drift=[], **fields
-            )
+            verdict = conditions.conflict(self.title(target), str(rival))
+            return replace(self._settled(resource, memory, verdict, drift=[], **fields), asked=False)
         if not writes:
             memory.pending = None
         applied = self.applied(memory.status)

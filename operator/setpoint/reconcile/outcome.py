@@ -65,5 +65,7 @@ class Outcome:
     urgent: bool = False
     """The next look goes ahead of sweeps."""
     events: tuple[Event, ...] = ()
+    asked: bool = True
+    """The remote was asked and answered, so that its credential is known to work."""
     wake: frozenset[Key] = field(default_factory=frozenset)
     """Resources that waited for this connection and can go on."""

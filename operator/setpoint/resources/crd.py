@@ -21,7 +21,7 @@ HEADER = "# Generated from operator/setpoint/resources by `make generate`; edit 
 UNSEEN: dict[str, Any] = {"observedGeneration": -1}
 """Default status: without it kstatus takes an object the operator has not seen yet for Current."""
 
-_RECORD_DROPS = ("minimum", "maximum", "minLength", "x-kubernetes-validations", "default")
+_RECORD_DROPS = ("minimum", "maximum", "minLength", "maxLength", "x-kubernetes-validations", "default")
 """Keywords left out under status: it records what was found, even what the spec would not be allowed to say."""
 
 

@@ -24,6 +24,7 @@ from setpoint.reconcile.ports import (
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
+from setpoint.remotes.errors import AuthenticationFailed
 from setpoint.remotes.hosts import AllowedHosts
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.pinned import Check
@@ -98,10 +99,7 @@ class ConnectionPool:
     def place(self, resource: Managed) -> str | None:
         """Return the base URL the resource's connection names; None where there is no such connection."""
         connection = self._known(resource)
-        if connection is None:
-            return None
-        remote = connection.spec.baseten or connection.spec.bifrost
-        return None if remote is None else remote.url.rstrip("/")
+        return None if connection is None else self.url(connection) or None
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the open connection to Baseten of a resource; `fresh` reads its Secret again.
@@ -116,11 +114,7 @@ class ConnectionPool:
         remote = connection.spec.baseten
         if remote is None:
             raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Baseten (spec.baseten is not set)")
-
-        async def credential(read: Read) -> Credential:
-            return await _baseten_credential(remote, read)
-
-        return await self._handle(self._baseten, connection, remote.url, Baseten.connect, credential, fresh=fresh)
+        return await self._open_baseten(connection, remote, fresh=fresh)
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
         """Return the open connection to a Bifrost gateway of a resource; raises as `baseten`."""
@@ -128,11 +122,38 @@ class ConnectionPool:
         remote = connection.spec.bifrost
         if remote is None:
             raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Bifrost (spec.bifrost is not set)")
+        return await self._open_bifrost(connection, remote, fresh=fresh)
 
-        async def credential(read: Read) -> Credential:
-            return await _bifrost_credential(remote, read)
+    def url(self, connection: Connection | ClusterConnection) -> str:
+        """Return the base URL of a connection."""
+        remote = connection.spec.baseten or connection.spec.bifrost
+        return "" if remote is None else remote.url.rstrip("/")
 
-        return await self._handle(self._bifrost, connection, remote.url, Bifrost.connect, credential, fresh=fresh)
+    async def probe(
+        self, key: Key, connection: Connection | ClusterConnection, *, fresh: bool
+    ) -> tuple[str | None, frozenset[Key]]:
+        """Ask the remote behind a connection for something cheap; return its version, and who waited for it to work.
+
+        `fresh` reads its Secret again.
+
+        Raises:
+            ConnectionNotFound, ConnectionNotAllowed, AuthenticationFailed, ClusterUnavailable: as `baseten`.
+            RemoteError: it did not answer as it should.
+        """
+        handle: Handle[Baseten] | Handle[Bifrost]
+        if connection.spec.baseten is not None:
+            handle = await self._open_baseten(connection, connection.spec.baseten, fresh=fresh)
+        elif connection.spec.bifrost is not None:
+            handle = await self._open_bifrost(connection, connection.spec.bifrost, fresh=fresh)
+        else:
+            raise ConnectionNotAllowed("the connection names no remote")
+        handle.gate.enter(key, self._clock.monotonic())
+        try:
+            version = await handle.client.probe()
+        except AuthenticationFailed as error:
+            handle.gate.close(key, error, self._clock.monotonic())
+            raise
+        return version, frozenset(handle.gate.open()) - {key}
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -144,6 +165,22 @@ class ConnectionPool:
         self._retired.clear()
         for client in clients:
             await client.aclose()
+
+    async def _open_baseten(
+        self, connection: Connection | ClusterConnection, remote: BasetenConnection, *, fresh: bool
+    ) -> Handle[Baseten]:
+        async def credential(read: Read) -> Credential:
+            return await _baseten_credential(remote, read)
+
+        return await self._handle(self._baseten, connection, remote.url, Baseten.connect, credential, fresh=fresh)
+
+    async def _open_bifrost(
+        self, connection: Connection | ClusterConnection, remote: BifrostConnection, *, fresh: bool
+    ) -> Handle[Bifrost]:
+        async def credential(read: Read) -> Credential:
+            return await _bifrost_credential(remote, read)
+
+        return await self._handle(self._bifrost, connection, remote.url, Bifrost.connect, credential, fresh=fresh)
 
     async def _usable(self, resource: Managed) -> Connection | ClusterConnection:
         """Return the connection of a resource, if the resource's namespace may use it."""

@@ -24,6 +24,7 @@ from setpoint.cluster.handlers import register
 from setpoint.cluster.health import HealthServer
 from setpoint.cluster.leader import LEASE, Elector
 from setpoint.cluster.load import load
+from setpoint.cluster.monitor import ConnectionMonitor
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
@@ -124,6 +125,9 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         namespaces=namespaces,
         label_selector=_shard_selector(settings),
     )
+    monitor = ConnectionMonitor(
+        kube=kube, store=store, pool=connections, controller=controller, clock=clock, random=random
+    )
     signals = _Signals()
     health = HealthServer(
         settings.health_address,
@@ -151,6 +155,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
                 label_selector=_shard_selector(settings),
                 stopping=signals.stopping,
             )
+            essential.append(asyncio.create_task(monitor.run(), name="monitor"))
             await _watch(settings, store, controller, signals, essential)
         controller.stop()
         await _wind_down(working, events)

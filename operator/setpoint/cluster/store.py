@@ -162,7 +162,11 @@ class Store:
             ValidationError: it does not fit the model.
         """
         model = next(model for model in CONNECTION_KINDS if model.kind() == body["kind"])
-        connection = model.from_body(body)
+        try:
+            connection = model.from_body(body)
+        except ValidationError:
+            # A status someone else wrote must not keep the connection from being used.
+            connection = model.from_body({name: value for name, value in body.items() if name != "status"})
         if not isinstance(connection, Connection | ClusterConnection):
             return False
         key = Key(model.kind(), connection.metadata.namespace, connection.metadata.name)
@@ -177,6 +181,21 @@ class Store:
     def connection(self, kind: str, namespace: str, name: str) -> Connection | ClusterConnection | None:
         """Return a Connection of a namespace, or a ClusterConnection (whose namespace is empty)."""
         return self._connections.get(Key(kind, namespace if kind == Connection.kind() else "", name))
+
+    def connections(self) -> dict[Key, Connection | ClusterConnection]:
+        """Return all connections."""
+        return dict(self._connections)
+
+    def connection_uses(self) -> Iterable[Key]:
+        """Yield the connection of every resource that has one, once for each."""
+        for key, entry in self._managed.items():
+            for kind in (
+                (entry.connection.kind,) if entry.connection.kind else (Connection.kind(), ClusterConnection.kind())
+            ):
+                used = Key(kind, key.namespace if kind == Connection.kind() else "", entry.connection.name)
+                if used in self._connections:
+                    yield used
+                    break
 
     def users_of(self, kind: str, namespace: str, name: str) -> Iterable[Key]:
         """Return the resources that refer, or fall back, to a connection."""

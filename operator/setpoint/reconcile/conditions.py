@@ -58,6 +58,8 @@ class Reason(StrEnum):
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     FORBIDDEN = "Forbidden"
     CONFLICT = "Conflict"
+    CONNECTED = "Connected"
+    UNEXPECTED_ANSWER = "UnexpectedAnswer"
     RATE_LIMITED = "RateLimited"
     REMOTE_ERROR = "RemoteError"
     REMOTE_UNREACHABLE = "RemoteUnreachable"
@@ -164,6 +166,16 @@ def connection_missing(error: ConnectionProblem, *, stalled: bool) -> Verdict:
     """Return: connection, Secret or key is missing; not alarming at first, since GitOps applies things in any order."""
     also = Type.STALLED if stalled else Type.RECONCILING
     return Verdict("False", Reason.CONNECTION_NOT_FOUND, str(error), also)
+
+
+def connected(url: str) -> Verdict:
+    """Return: the remote behind a connection answers, and lets it in."""
+    return Verdict("True", Reason.CONNECTED, f"{url} answers")
+
+
+def not_the_remote(error: Exception) -> Verdict:
+    """Return: something answers behind a connection, but not as the remote it is said to be."""
+    return Verdict("False", Reason.UNEXPECTED_ANSWER, f"{error}; is this the right URL?", Type.STALLED)
 
 
 def failing(error: Exception) -> Verdict:

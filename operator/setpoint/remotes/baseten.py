@@ -8,6 +8,7 @@ A write is accepted, not applied: a read right after it may still show the old v
 the time its answer came as `not_before`.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -91,6 +92,11 @@ class Baseten:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+    async def probe(self) -> str | None:
+        """Ask for the names of all models, which serves as a look whether the key works; the API tells no version."""
+        await self._ids(_MODELS, "models", -math.inf)
+        return None
 
     async def update_deployment(
         self, model_id: str, deployment: str, settings: AutoscalingSettings, *, urgent: bool

@@ -99,6 +99,11 @@ class Bifrost:
         """Close all connections."""
         await self._http.aclose()
 
+    async def probe(self) -> str | None:
+        """Ask for all model configs, which serves as a look whether the login works; return the release."""
+        await self.rows()
+        return await self.version()
+
     async def version(self) -> str | None:
         """Return what the gateway calls its release, None where it does not say; asked again after five minutes."""
         now = asyncio.get_running_loop().time()

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from setpoint.resources.common import (
     Column,
+    Condition,
     Model,
     Name,
     Resource,
@@ -260,9 +261,35 @@ class ClusterConnectionSpec(ConnectionSpecBase):
     ] = ServedNamespaces()
 
 
+class ConnectionStatus(Model):
+    """What is known of a connection, whether or not a resource uses it."""
+
+    observed_generation: Annotated[
+        int, Field(description="Generation of the spec that this status is about; -1 before the first one.")
+    ] = -1
+    resources: Annotated[int | None, Field(description="How many resources use this connection.")] = None
+    remote_version: Annotated[
+        str | None, Field(description="Release the remote says it is; Baseten's management API does not say.")
+    ] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            default_factory=list,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+            description="Ready always; Reconciling and Stalled only while they are True.",
+        ),
+    ]
+
+
+_READY = '.status.conditions[?(@.type=="Ready")]'
 _COLUMNS = (
+    Column(name="Ready", json_path=f"{_READY}.status"),
     Column(name="Baseten", json_path=".spec.baseten.url"),
     Column(name="Bifrost", json_path=".spec.bifrost.url"),
+    Column(name="Resources", json_path=".status.resources", type="integer"),
+    Column(name="Version", json_path=".status.remoteVersion", priority=1),
+    Column(name="Reason", json_path=f"{_READY}.reason", priority=1),
+    Column(name="Message", json_path=f"{_READY}.message", priority=1),
 )
 
 
@@ -274,6 +301,7 @@ class Connection(Resource):
     COLUMNS: ClassVar[tuple[Column, ...]] = _COLUMNS
 
     spec: Annotated[ConnectionSpec, Field(description="Where the remote API is.")]
+    status: Annotated[ConnectionStatus, Field(description="What is; written by the operator.")] = ConnectionStatus()
 
 
 class ClusterConnection(Resource):
@@ -285,3 +313,4 @@ class ClusterConnection(Resource):
     COLUMNS: ClassVar[tuple[Column, ...]] = _COLUMNS
 
     spec: Annotated[ClusterConnectionSpec, Field(description="Where the remote API is, and for whom.")]
+    status: Annotated[ConnectionStatus, Field(description="What is; written by the operator.")] = ConnectionStatus()

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from setpoint.resources import KINDS
-from setpoint.resources.common import GROUP, VERSION, Column, Managed, Resource
+from setpoint.resources.common import GROUP, VERSION, Column, Resource
 
 CATEGORY = "setpoint"
 HEADER = "# Generated from operator/setpoint/resources by `make generate`; edit the models, not this file.\n"
@@ -42,7 +42,7 @@ def definition(model: type[Resource]) -> dict[str, Any]:
         },
     }
     version: dict[str, Any] = {"name": VERSION, "served": True, "storage": True}
-    if issubclass(model, Managed):
+    if "status" in properties:
         status = _record(_structural(properties["status"], definitions))
         open_api["properties"]["status"] = {**status, "default": UNSEEN}
         version["subresources"] = {"status": {}}

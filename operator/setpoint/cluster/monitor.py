@@ -1,0 +1,137 @@
+"""Tells of every connection whether it works, before and without a resource that needs it.
+
+Each connection is tried with one cheap read when it appears or changes, and from time to time. A refused credential is
+tried by the gate's rules, like any resource: one probe after each pause. The status is written when something in it
+changed, so a connection that works costs the API server nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from random import Random
+
+from pydantic import ValidationError
+
+from setpoint.cluster import api
+from setpoint.cluster.connections import ConnectionPool
+from setpoint.cluster.status import operations
+from setpoint.cluster.store import Store
+from setpoint.reconcile import conditions
+from setpoint.reconcile.conditions import Reason, Type, Verdict
+from setpoint.reconcile.controller import Controller
+from setpoint.reconcile.ports import (
+    Clock,
+    ClusterUnavailable,
+    ConnectionNotAllowed,
+    ConnectionNotFound,
+    Key,
+    ResourceGone,
+)
+from setpoint.remotes.errors import PermanentError, RemoteError, TransientError
+from setpoint.resources import ClusterConnection, Connection
+from setpoint.resources.connection import ConnectionStatus
+
+log = logging.getLogger(__name__)
+
+ROUND = 5.0
+"""Seconds between two looks at what is due."""
+WORKING = 300.0
+BROKEN = 15.0
+"""Seconds between two tries of a connection that works, and of one that does not."""
+
+
+class ConnectionMonitor:
+    """Keeps the status of connections."""
+
+    def __init__(
+        self,
+        *,
+        kube: api.KubeApi,
+        store: Store,
+        pool: ConnectionPool,
+        controller: Controller,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._pool = pool
+        self._controller = controller
+        self._clock = clock
+        self._random = random
+        self._due: dict[Key, float] = {}
+        self._generations: dict[Key, tuple[str, int]] = {}
+
+    async def run(self) -> None:
+        """Look after the connections for ever."""
+        while True:
+            await asyncio.sleep(ROUND * self._random.uniform(0.8, 1.0))
+            await self.once()
+
+    async def once(self) -> None:
+        """Try what is due, and write what changed."""
+        users = Counter(self._store.connection_uses())
+        there = self._store.connections()
+        for key in self._due.keys() - there.keys():
+            del self._due[key]
+        for key, connection in there.items():
+            identity = (connection.metadata.uid, connection.metadata.generation)
+            if self._generations.get(key) != identity:
+                self._generations[key] = identity
+                self._due.pop(key, None)
+            try:
+                await self._look(key, connection, users[key])
+            except (ClusterUnavailable, ResourceGone, api.RequestRefused, ValidationError) as error:
+                log.debug("the status of %s was not written: %s", key, error)
+            except Exception:  # what only tells must not stop what works
+                log.exception("the operator failed on this connection", extra={"object": key._asdict()})
+
+    async def _look(self, key: Key, connection: Connection | ClusterConnection, users: int) -> None:
+        status = connection.status.model_copy(update={"resources": users})
+        now = self._clock.monotonic()
+        if now >= self._due.get(key, now):
+            verdict, version = await self._tried(key, connection)
+            generation = connection.metadata.generation
+            status = status.model_copy(
+                update={
+                    "observed_generation": generation,
+                    "remote_version": version or status.remote_version,
+                    "conditions": conditions.apply(status.conditions, verdict, generation, self._clock.now()),
+                }
+            )
+            self._due[key] = now + (WORKING if verdict.ready == "True" else BROKEN) * self._random.uniform(0.9, 1.1)
+        await self._write(connection, status)
+
+    async def _tried(self, key: Key, connection: Connection | ClusterConnection) -> tuple[Verdict, str | None]:
+        try:
+            # What is broken is perhaps being repaired, so its Secret is read again.
+            working = any(one.type == Type.READY and one.status == "True" for one in connection.status.conditions)
+            version, woken = await self._pool.probe(key, connection, fresh=not working)
+        except ConnectionNotFound as error:
+            return conditions.connection_missing(error, stalled=True), None
+        except TransientError as error:
+            return conditions.failing(error), None
+        except (ConnectionNotAllowed, RemoteError) as error:
+            verdict = conditions.refused(error)
+            if verdict is None or (
+                isinstance(error, PermanentError) and verdict.reason is not Reason.CONNECTION_NOT_ALLOWED
+            ):
+                # The probe asks for a list, which every remote of the right kind has.
+                verdict = conditions.not_the_remote(error)
+            return verdict, None
+        for user in woken:
+            self._controller.connection_changed(user)
+        return conditions.connected(self._pool.url(connection)), version
+
+    async def _write(self, connection: Connection | ClusterConnection, status: ConnectionStatus) -> None:
+        before, after = connection.status.dump(), status.dump()
+        changes = operations(before, after)
+        if not changes:
+            return
+        meta = connection.metadata
+        same = {"op": "test", "path": "/metadata/uid", "value": meta.uid}
+        path = api.item(type(connection), meta.namespace, meta.name)
+        body = await self._kube.json_patch(f"{path}/status", [same, *changes])
+        with contextlib.suppress(ValidationError):
+            self._store.put_connection({**body, "kind": connection.kind()})

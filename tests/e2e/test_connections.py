@@ -1,0 +1,64 @@
+"""What a connection tells of itself, with and without resources that use it."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.stage import GatewayStage, Place, Stage, connection, secret
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
+
+FREE = {"modelId": "m-greeter", "deployment": "d-free"}
+
+
+def ready(place: Place, name: str, reason: str) -> dict[str, Any]:
+    """Wait until the Ready condition of a connection has a reason, and return the status."""
+    place.until("spconn", name, reason, timeout=45)
+    status: dict[str, Any] = place.get("spconn", name)["status"]
+    return status
+
+
+def test_a_connection_that_works_says_so_and_counts_its_resources(stage: Stage) -> None:
+    stage.open()
+    assert ready(stage, "baseten", "Connected")["resources"] == 0
+    stage.das("free", FREE, {"maxReplica": 3})
+    eventually(lambda: stage.get("spconn", "baseten")["status"]["resources"] == 1, timeout=15)
+    head, row = stage.plane.kubectl("get", "spconn", "-n", stage.namespace).stdout.splitlines()
+    assert head.split() == ["NAME", "READY", "BASETEN", "BIFROST", "RESOURCES", "AGE"]
+    assert row.split()[:4] == ["baseten", "True", stage.baseten.url, "1"]
+
+
+def test_a_gateway_tells_its_release(gateway: GatewayStage) -> None:
+    gateway.bifrost.set_version("v2.2.6")
+    gateway.open()
+    assert ready(gateway, "bifrost", "Connected")["remoteVersion"] == "v2.2.6"
+
+
+def test_a_connection_that_does_not_work_says_why_and_heals(stage: Stage) -> None:
+    stage.plane.apply(connection("baseten", stage.namespace, stage.baseten.url))
+    ready(stage, "baseten", "ConnectionNotFound")
+    assert "Secret" in stage.condition("spconn", "baseten")["message"]
+
+    stage.plane.apply(secret("baseten", stage.namespace, "wrong-key"))
+    ready(stage, "baseten", "AuthenticationFailed")
+    assert stage.condition("spconn", "baseten", "Stalled")["status"] == "True"
+    assert "wrong-key" not in stage.condition("spconn", "baseten")["message"]
+
+    stage.open()
+    ready(stage, "baseten", "Connected")
+
+
+def test_a_connection_to_a_host_that_is_not_allowed_or_not_there(stage: Stage) -> None:
+    stage.plane.apply(
+        secret("baseten", stage.namespace, "test-key"),
+        connection("elsewhere", stage.namespace, "https://example.com") | {"kind": "Connection"},
+        connection("nobody", stage.namespace, "http://127.0.0.1:9"),
+        connection("other", stage.namespace, f"{stage.baseten.url}/nowhere"),
+    )
+    for name in ("elsewhere", "nobody", "other"):
+        stage.plane.apply(secret(name, stage.namespace, "test-key"))
+    ready(stage, "elsewhere", "ConnectionNotAllowed")
+    ready(stage, "nobody", "RemoteUnreachable")
+    ready(stage, "other", "UnexpectedAnswer")
+    assert "is this the right URL?" in stage.condition("spconn", "other")["message"]

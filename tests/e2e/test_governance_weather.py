@@ -73,6 +73,8 @@ def test_a_named_row_is_never_created_nor_taken_for_another(gateway: GatewayStag
 
 def test_a_row_made_by_somebody_faster_is_adopted(gateway: GatewayStage) -> None:
     gateway.open()
+    # Its first probe would take the fault.
+    gateway.until("spconn", "bifrost", "Connected")
     gateway.bifrost.add_row(RowSpec(model_name="gpt-5", provider="openai", budgets=[BudgetSpec(max_limit=1)]))
     # The list is from before the row was made.
     before = {"model_configs": [], "count": 0}
@@ -125,6 +127,7 @@ def test_failures_heal_by_themselves_and_create_no_second_row(
     gateway: GatewayStage, fault: Fault, method: str | None
 ) -> None:
     gateway.open(timeout="1s")
+    gateway.until("spconn", "bifrost", "Connected")
     for wanted in ("GET", "POST", "PUT") if method is None else (method,):
         gateway.bifrost.inject(fault, method=wanted, path="model-configs")
     gateway.mcg("old", "gpt-4o", budget=MONTH)

@@ -196,7 +196,9 @@ def test_a_429_on_a_read_is_not_taken_for_an_absent_object(stage: Stage) -> None
     stage.open()
     stage.das("a", FREE, {"maxReplica": 3})
     stage.until("das", "a", "Synced")
-    stage.baseten.inject(Respond(status=429, body={"error": "slow down", "retry_after": 1}), method="GET", count=2)
+    stage.baseten.inject(
+        Respond(status=429, body={"error": "slow down", "retry_after": 1}), method="GET", path="/models/", count=2
+    )
 
     stage.request("das", "a", "now")
     stage.handled("das", "a", "now")

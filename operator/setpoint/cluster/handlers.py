@@ -12,6 +12,7 @@ from typing import Any
 import kopf
 from pydantic import ValidationError
 
+from setpoint.cluster.monitor import ConnectionMonitor
 from setpoint.cluster.store import Store
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.ports import Key
@@ -20,13 +21,20 @@ from setpoint.resources import CONNECTION_KINDS, GROUP, MANAGED_KINDS, VERSION, 
 log = logging.getLogger(__name__)
 
 
-def register(registry: kopf.OperatorRegistry, store: Store, controller: Controller, *, cluster_wide: bool) -> None:
+def register(
+    registry: kopf.OperatorRegistry,
+    store: Store,
+    controller: Controller,
+    monitor: ConnectionMonitor,
+    *,
+    cluster_wide: bool,
+) -> None:
     """Put the handlers of every kind into a registry; cluster-scoped kinds only where the whole cluster is served."""
     for model in MANAGED_KINDS:
         _register_managed(registry, model, store, controller)
     for kind in CONNECTION_KINDS:
         if cluster_wide or kind.SCOPE == "Namespaced":
-            _register_connection(registry, kind, store, controller)
+            _register_connection(registry, kind, store, controller, monitor)
 
 
 def _register_managed(
@@ -52,7 +60,11 @@ def _register_managed(
 
 
 def _register_connection(
-    registry: kopf.OperatorRegistry, model: type[Resource], store: Store, controller: Controller
+    registry: kopf.OperatorRegistry,
+    model: type[Resource],
+    store: Store,
+    controller: Controller,
+    monitor: ConnectionMonitor,
 ) -> None:
     kind = model.kind()
 
@@ -75,5 +87,6 @@ def _register_connection(
                 store.drop_connection(kind, namespace, name)
                 changed = True
         if changed:
+            monitor.changed()
             for key in store.users_of(kind, namespace, name):
                 controller.connection_changed(key)

@@ -62,12 +62,20 @@ class ConnectionMonitor:
         self._random = random
         self._due: dict[Key, float] = {}
         self._generations: dict[Key, tuple[str, int]] = {}
+        self._news = asyncio.Event()
+
+    def changed(self) -> None:
+        """Tell that a connection is new or another one, so that it is looked at at once."""
+        self._news.set()
 
     async def run(self) -> None:
         """Look after the connections for ever."""
         while True:
-            await asyncio.sleep(ROUND * self._random.uniform(0.8, 1.0))
+            self._news.clear()
             await self.once()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ROUND * self._random.uniform(0.8, 1.0)):
+                    await self._news.wait()
 
     async def once(self) -> None:
         """Try what is due, and write what changed."""

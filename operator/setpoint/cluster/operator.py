@@ -156,7 +156,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
                 stopping=signals.stopping,
             )
             essential.append(asyncio.create_task(monitor.run(), name="monitor"))
-            await _watch(settings, store, controller, signals, essential)
+            await _watch(settings, store, controller, monitor, signals, essential)
         controller.stop()
         await _wind_down(working, events)
         await elector.release()
@@ -207,6 +207,7 @@ async def _watch(
     settings: Settings,
     store: Store,
     controller: Controller,
+    monitor: ConnectionMonitor,
     signals: _Signals,
     essential: list[asyncio.Task[None]],
 ) -> None:
@@ -221,7 +222,7 @@ async def _watch(
     namespaces = settings.watched_namespaces
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
-    register(registry, store, controller, cluster_wide=not namespaces)
+    register(registry, store, controller, monitor, cluster_wide=not namespaces)
     log.info("watching %s", ", ".join(namespaces) if namespaces else "all namespaces")
     watch = asyncio.create_task(
         kopf.operator(

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 ROUND = 5.0
 """Seconds between two looks at what is due."""
+AT_ONCE = 16
+"""Connections tried at once."""
 WORKING = 300.0
 BROKEN = 15.0
 """Seconds between two tries of a connection that works, and of one that does not."""
@@ -62,38 +64,44 @@ class ConnectionMonitor:
         self._random = random
         self._due: dict[Key, float] = {}
         self._generations: dict[Key, tuple[str, int]] = {}
+        self._under_way: set[Key] = set()
         self._news = asyncio.Event()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def changed(self) -> None:
         """Tell that a connection is new or another one, so that it is looked at at once."""
         self._news.set()
 
     async def run(self) -> None:
-        """Look after the connections for ever."""
-        while True:
-            self._news.clear()
-            await self.once()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ROUND * self._random.uniform(0.8, 1.0)):
-                    await self._news.wait()
+        """Look after the connections for ever, each by itself: one that does not answer holds up no other."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._news.clear()
+                users = Counter(self._store.connection_uses())
+                there = self._store.connections()
+                for key in self._due.keys() - there.keys():
+                    del self._due[key]
+                for key in there.keys() - self._under_way:
+                    self._under_way.add(key)
+                    group.create_task(self._guarded(key, there[key], users[key]))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ROUND * self._random.uniform(0.8, 1.0)):
+                        await self._news.wait()
 
-    async def once(self) -> None:
-        """Try what is due, and write what changed."""
-        users = Counter(self._store.connection_uses())
-        there = self._store.connections()
-        for key in self._due.keys() - there.keys():
-            del self._due[key]
-        for key, connection in there.items():
-            identity = (connection.metadata.uid, connection.metadata.generation)
-            if self._generations.get(key) != identity:
-                self._generations[key] = identity
-                self._due.pop(key, None)
-            try:
-                await self._look(key, connection, users[key])
-            except (ClusterUnavailable, ResourceGone, api.RequestRefused, ValidationError) as error:
-                log.debug("the status of %s was not written: %s", key, error)
-            except Exception:  # what only tells must not stop what works
-                log.exception("the operator failed on this connection", extra={"object": key._asdict()})
+    async def _guarded(self, key: Key, connection: Connection | ClusterConnection, users: int) -> None:
+        identity = (connection.metadata.uid, connection.metadata.generation)
+        if self._generations.get(key) != identity:
+            self._generations[key] = identity
+            self._due.pop(key, None)
+        try:
+            async with self._at_once:
+                await self._look(key, connection, users)
+        except (ClusterUnavailable, ResourceGone, api.RequestRefused, ValidationError) as error:
+            log.debug("the status of %s was not written: %s", key, error)
+        except Exception:  # what only tells must not stop what works
+            log.exception("the operator failed on this connection", extra={"object": key._asdict()})
+        finally:
+            self._under_way.discard(key)
 
     async def _look(self, key: Key, connection: Connection | ClusterConnection, users: int) -> None:
         status = connection.status.model_copy(update={"resources": users})

@@ -8,6 +8,7 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import OperatorProcess, install
 from tests.e2e.stage import GatewayStage, Stage
 from tests.simulators.bifrost.process import BifrostSimulator
+from tests.simulators.bifrost.specs import Generation
 from tests.simulators.process import BasetenSimulator
 
 
@@ -39,3 +40,11 @@ def gateway(installed: ControlPlane, bifrost: BifrostSimulator, namespace: str) 
     """An empty namespace and the simulated gateway in its first state; no connection yet."""
     yield GatewayStage(installed, namespace, bifrost)
     installed.delete_all("modelconfiggovernances", namespace)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def generation(request: pytest.FixtureRequest, gateway: GatewayStage) -> Generation:
+    """A generation of the gateway's API, which the gateway has from now on."""
+    chosen: Generation = request.param
+    gateway.bifrost.set_generation(chosen)
+    return chosen

@@ -14,14 +14,6 @@ Values = dict[str, Any]
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
 
 
-@pytest.fixture(params=[1, 2, 3])
-def generation(request: pytest.FixtureRequest, gateway: GatewayStage) -> Generation:
-    """A generation of the gateway's API, which the gateway has from now on."""
-    chosen: Generation = request.param
-    gateway.bifrost.set_generation(chosen)
-    return chosen
-
-
 def test_a_model_config_is_created_with_its_limits(gateway: GatewayStage, generation: Generation) -> None:
     gateway.open()
     gateway.mcg(
@@ -33,16 +25,18 @@ def test_a_model_config_is_created_with_its_limits(gateway: GatewayStage, genera
     status = gateway.until("mcg", "gpt", "Synced")["status"]
 
     [row] = gateway.bifrost.find("gpt-5", "openai")
+    [write] = gateway.writes()
+    assert write.method == "POST"
     assert status["target"] == {"name": "openai/gpt-5", "modelConfigId": row["id"]}
     assert status["created"] is True
-    assert status["response"]["status"] == "200"
-    assert status["response"]["message"]
+    assert (status["response"]["status"], status["response"]["message"]) == ("200", write.response["message"])
     assert status["observed"] == {
         "budgets": [{"maxLimit": 100, "resetDuration": "1M"}],
         "rateLimit": {"requestMaxLimit": 1000, "requestResetDuration": "1m"},
     }
     assert status["summary"] == {"limit": "$100/1M,1000req/1m", "used": "$0.00,0req"}
-    assert [write.method for write in gateway.writes()] == ["POST"]
+    window = {"limit": "requests", "resetDuration": "1m", "maxLimit": 1000, "currentUsage": 0}
+    assert status["usage"][1] == {**window, "lastReset": row["rate_limit"]["request_last_reset"]}
 
 
 def test_a_model_config_that_is_there_is_adopted_and_keeps_its_usage(
@@ -145,7 +139,7 @@ def test_several_windows_keep_what_was_used_of_each(gateway: GatewayStage, gener
     adopted(gateway, budgets=[MONTH, {"maxLimit": 10, "resetDuration": "1d"}])
     gateway.bifrost.set_usage(GLOBAL_ROW, budget={"1M": 50, "1d": 4})
 
-    edited(
+    status = edited(
         gateway,
         budgets=[
             {"maxLimit": 120, "resetDuration": "1M"},
@@ -153,7 +147,23 @@ def test_several_windows_keep_what_was_used_of_each(gateway: GatewayStage, gener
             {"maxLimit": 60, "resetDuration": "1w"},
         ],
     )
-    assert sorted(budgets(gateway)) == [(20, "2d", 4), (60, "1w", 0), (120, "1M", 50)]
+    kept = [(20, "2d", 4), (60, "1w", 0), (120, "1M", 50)]
+    assert sorted(budgets(gateway)) == kept
+    told = [(window["maxLimit"], window["resetDuration"], window["currentUsage"]) for window in status["usage"]]
+    assert sorted(told) == kept
+
+
+@pytest.mark.parametrize("duration", ["daily", "1h30m", "720h0m0.000000000s"])
+def test_a_duration_no_spec_may_have_is_told_and_changed_in_place(
+    gateway: GatewayStage, generation: Generation, duration: str
+) -> None:
+    gateway.bifrost.update_row(GLOBAL_ROW, budgets=[BudgetSpec(max_limit=5, reset_duration=duration, current_usage=2)])
+    gateway.open()
+    gateway.mcg("gpt", "gpt-4o", budget={"maxLimit": 7, "resetDuration": "1d"}, mode="Observe")
+    status = gateway.until("mcg", "gpt", "DriftDetected")["status"]
+    assert status["observed"]["budgets"] == [{"maxLimit": 5, "resetDuration": duration}]
+    edited(gateway, mode="Enforce")
+    assert budgets(gateway) == [(7, "1d", 2)]
 
 
 @pytest.mark.parametrize("generation", [1], indirect=True)
@@ -191,6 +201,22 @@ def test_an_edit_in_the_ui_is_put_back_and_told(gateway: GatewayStage, generatio
     [message] = [event[2] for event in gateway.events("gpt") if event[1] == "DriftCorrected"]
     assert message == "openai/gpt-4o: budgets[1M].maxLimit from 9000 back to 100"
     assert [row for row in gateway.bifrost.rows() if row["id"] != GLOBAL_ROW] == foreign
+
+
+def test_a_limit_changed_while_usage_runs_is_put_back_and_nothing_spent_is_forgotten(gateway: GatewayStage) -> None:
+    adopted(gateway, budget=MONTH, rateLimit=LIMITS)
+    gateway.bifrost.set_traffic(dollars_per_second=2, tokens_per_second=500, requests_per_second=20)
+    gateway.bifrost.update_row(GLOBAL_ROW, budgets=[BudgetSpec(max_limit=9000, reset_duration="1M")])
+
+    gateway.request("mcg", "gpt", "one")
+    gateway.handled("mcg", "gpt", "one")
+
+    [(limit, _, spent)] = budgets(gateway)
+    assert limit == 100
+    assert spent is not None
+    assert spent > 12.5
+    assert limits(gateway)["token_current_usage"] > 5000
+    assert len(gateway.writes()) == 1
 
 
 @pytest.mark.parametrize("how", ["deleted", "restarted"])
@@ -247,7 +273,7 @@ def test_another_identity_is_refused(gateway: GatewayStage, change: Values) -> N
         gateway.patch("mcg", "gpt", change)
 
 
-def test_the_table_reads_well(gateway: GatewayStage) -> None:
+def test_the_table_and_the_explanation_read_well(gateway: GatewayStage) -> None:
     adopted(gateway, budget=MONTH, rateLimit=LIMITS)
     head, row = gateway.plane.kubectl("get", "mcg", "-n", gateway.namespace).stdout.splitlines()
     assert head.split() == ["NAME", "READY", "RESPONSE", "TARGET", "LIMIT", "USED", "AGE"]
@@ -258,3 +284,7 @@ def test_the_table_reads_well(gateway: GatewayStage) -> None:
         "$100/1M,200000tok/1h,1000req/1h",
         "$12.50,5000tok,40req",
     ]
+    explained = gateway.plane.kubectl("explain", "mcg.spec").stdout
+    for field in ("budget", "budgets", "modelConfigId", "modelName", "rateLimit", "scopeId"):
+        assert f"  {field}\t" in explained, field
+    assert "[] removes them" in explained

@@ -1,11 +1,14 @@
 """Five hundred resources on one gateway: what a steady state costs, and how usage reaches the status."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.e2e.process import OperatorProcess
 from tests.e2e.stage import API, GatewayStage
+from tests.simulators.bifrost.process import BifrostSimulator
+from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -34,8 +37,18 @@ def usage(gateway: GatewayStage, name: str) -> float:
     return float(window["currentUsage"])
 
 
-def test_one_list_serves_a_sweep_and_usage_is_told_when_it_moved(gateway: GatewayStage) -> None:
+@pytest.fixture
+def other(gateway: GatewayStage) -> Iterator[GatewayStage]:
+    """The same namespace with another gateway."""
+    with BifrostSimulator.start() as simulator:
+        yield GatewayStage(gateway.plane, gateway.namespace, simulator)
+
+
+def test_one_list_serves_a_sweep_and_only_what_drifted_or_moved_is_written(
+    gateway: GatewayStage, other: GatewayStage
+) -> None:
     gateway.open(rateLimit={"requestsPerSecond": 1000})
+    other.open("other")
     gateway.plane.apply(
         *(
             {
@@ -48,18 +61,24 @@ def test_one_list_serves_a_sweep_and_usage_is_told_when_it_moved(gateway: Gatewa
         )
     )
     with OperatorProcess.start(gateway.plane):
-        eventually(lambda: ready(gateway) == COUNT, timeout=60, interval=0.5)
+        other.mcg("other", "gpt-4o", budget=MONTH, interval="30s", connectionRef={"name": "other"})
+        eventually(lambda: ready(gateway) == COUNT + 1, timeout=60, interval=0.5)
         assert len(gateway.writes()) == COUNT
+        assert len(other.writes()) == 1
         gateway.bifrost.clear_journal()
         before, start = kubernetes_writes(gateway), datetime.now(UTC)
         for name, dollars in (("m1", 10), ("m2", 9)):
             gateway.bifrost.set_usage(gateway.bifrost.find(name)[0]["id"], budget={"1M": dollars})
+        other.bifrost.update_row(GLOBAL_ROW, budgets=[BudgetSpec(max_limit=5, reset_duration="1M")])
 
         eventually(lambda: datetime.now(UTC) - start > SWEEPS * INTERVAL, timeout=70, interval=1)
 
         # A span of two intervals can hold three sweeps, since they are jittered.
         assert 1 <= gateway.lists() <= SWEEPS + 1
+        assert gateway.bifrost.count(method="GET", template_contains="{mc_id}") == 0
         assert gateway.writes() == []
         assert usage(gateway, "g1") == 10, "a percent of the limit"
         assert usage(gateway, "g2") == 0, "less than a percent"
-        assert kubernetes_writes(gateway) - before == 1
+        assert [write.method for write in other.writes()[1:]] == ["PUT"], "drift is corrected without being asked"
+        assert other.bifrost.state(GLOBAL_ROW).budgets[0].max_limit == MONTH["maxLimit"]
+        assert kubernetes_writes(gateway) - before == 2, "the usage that moved, and the drift that was corrected"

@@ -29,6 +29,7 @@ from tests.simulators.bifrost.control import BifrostCommands
 from tests.simulators.bifrost.routes import CONFIG, CONFIGS, VERSION, table
 from tests.simulators.bifrost.specs import DEFAULT_WORLD, GLOBAL_ROW, Generation, Options, RowSpec
 from tests.simulators.bifrost.world import World as Rows
+from tests.unit.finalizers import Finalizers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL, PROVIDER = "gpt-4o", "openai"
@@ -113,7 +114,7 @@ def _response(reply: Reply) -> httpx.Response:
     return httpx.Response(reply.status, headers=dict(reply.headers), stream=httpx.ByteStream(reply.encoded()))
 
 
-class Cluster:
+class Cluster(Finalizers):
     """The controller's view, reporter and connections."""
 
     def __init__(self, gateway: Gateway) -> None:

@@ -22,6 +22,7 @@ from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
 from setpoint.resources.common import Managed, StatusBase
+from tests.unit.finalizers import Finalizers
 from tests.virtual_time import now, run
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ def reply(status: int, body: Any = None) -> httpx.Response:
     return httpx.Response(status, stream=httpx.ByteStream(json.dumps(body or {}).encode()))
 
 
-class World:
+class World(Finalizers):
     """A remote API with deployments, and a cluster with resources, both in memory."""
 
     def __init__(self) -> None:

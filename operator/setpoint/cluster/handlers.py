@@ -47,7 +47,7 @@ def _register_managed(
         metadata = body["metadata"]
         if type == "DELETED":
             key = Key(kind, metadata.get("namespace", ""), metadata["name"])
-            if store.drop(key, metadata["uid"]):
+            if store.drop(key, metadata["uid"], metadata["resourceVersion"]):
                 controller.gone(key)
             return
         key, news = store.put(kind, body)

@@ -1,16 +1,19 @@
 """Writes results back: one patch of `/status` per change, none without one."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from setpoint.cluster import api
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.store import Store
 from setpoint.reconcile.ports import ClusterUnavailable, Event, Key, ResourceGone
-from setpoint.resources.common import Managed, StatusBase
+from setpoint.resources.common import FINALIZER, Managed, StatusBase
 
 log = logging.getLogger(__name__)
+
+TRIES = 5
+"""Times a change of the finalizers starts anew because somebody else changed the object."""
 
 
 class StatusWriter:
@@ -51,6 +54,49 @@ class StatusWriter:
             self._store.put(key.kind, current)
             raise ClusterUnavailable(str(error)) from None
         self._store.put(key.kind, body)
+
+    async def hold(self, resource: Managed) -> None:
+        """Put the finalizer onto a resource; nothing is sent where it has it.
+
+        Raises:
+            ResourceGone: the resource is not there any more or is being deleted, or another one has its name.
+            ClusterUnavailable: the API server did not take it.
+        """
+        await self._finalizers(resource, lambda there: there if FINALIZER in there else [*there, FINALIZER])
+
+    async def release(self, resource: Managed) -> None:
+        """Take the finalizer off a resource; nothing is sent where it has none. Raises as `hold`."""
+        await self._finalizers(resource, lambda there: [name for name in there if name != FINALIZER])
+
+    async def _finalizers(self, resource: Managed, change: Callable[[list[str]], list[str]]) -> None:
+        """Change the list as long as it is the one that was seen: others have finalizers there, too."""
+        meta = resource.metadata
+        key = Key(resource.kind(), meta.namespace, meta.name)
+        path = api.item(type(resource), meta.namespace, meta.name)
+        known = self._store.metadata(key)
+        for _ in range(TRIES):
+            if known is None or known["uid"] != meta.uid:
+                raise ResourceGone(f"{key} is not there any more")
+            before = known.get("finalizers") or []
+            after = change(before)
+            if after == before:
+                return
+            if len(after) > len(before) and "deletionTimestamp" in known:
+                raise ResourceGone(f"{key} is being deleted")
+            operations = [
+                {"op": "test", "path": "/metadata/uid", "value": meta.uid},
+                {"op": "test", "path": "/metadata/resourceVersion", "value": known["resourceVersion"]},
+                {"op": "add", "path": "/metadata/finalizers", "value": after},
+            ]
+            try:
+                body = await self._kube.json_patch(path, operations)
+            except api.RequestRefused as error:
+                body = await self._kube.get(path)
+                if body["metadata"]["resourceVersion"] == known["resourceVersion"]:
+                    raise ClusterUnavailable(str(error)) from None
+            known = body["metadata"]
+            self._store.put(key.kind, body)
+        raise ClusterUnavailable(f"{key} changes all the time")
 
     def event(self, resource: Managed, event: Event) -> None:
         """Tell what happened, in the background."""

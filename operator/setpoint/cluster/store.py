@@ -23,7 +23,19 @@ from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase, Sta
 TRUST = 15.0
 """Seconds for which a watch event is proof enough that a resource is there and unchanged."""
 
-_META = ("name", "namespace", "uid", "generation", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+REMEMBERED = 300.0
+"""Seconds for which a deleted object is known to be deleted: longer than any answer about it may be on its way."""
+
+_META = (
+    "name",
+    "namespace",
+    "uid",
+    "generation",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "finalizers",
+)
 
 
 @dataclass(slots=True)
@@ -32,9 +44,15 @@ class _Entry:
     generation: int
     version: str
     requested_at: str | None
+    going: bool
     connection: ConnectionRef
     body: bytes
     seen: float
+
+    @property
+    def asks(self) -> tuple[object, ...]:
+        """What asks for a look when it changes."""
+        return self.uid, self.generation, self.requested_at, self.going
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,7 @@ class Store:
         self._clock = clock
         self._trust = trust
         self._managed: dict[Key, _Entry] = {}
+        self._dropped: dict[str, tuple[float, str]] = {}
         self._connections: dict[Key, Connection | ClusterConnection] = {}
         self._models: dict[str, type[Managed]] = {model.kind(): model for model in MANAGED_KINDS}
 
@@ -62,10 +81,14 @@ class Store:
     def put(self, kind: str, body: Mapping[str, Any]) -> tuple[Key, bool]:
         """Keep an object of a managed kind; tell its key and whether it asks for a look it has not had.
 
-        An older version than the one known is ignored: an answer to the operator's own patch may overtake the watch.
+        An older version than the one known is ignored, and so is any of an object that was deleted: the answer to the
+        operator's own patch may overtake the watch, and be overtaken.
         """
         metadata = body["metadata"]
         key = Key(kind, metadata.get("namespace", ""), metadata["name"])
+        dropped = self._dropped.get(metadata["uid"])
+        if dropped is not None and not _older(dropped[1], metadata["resourceVersion"]):
+            return key, False
         known = self._managed.get(key)
         if known is not None and known.uid == metadata["uid"] and _older(metadata["resourceVersion"], known.version):
             known.seen = self._clock.monotonic()
@@ -75,24 +98,25 @@ class Store:
             generation=metadata.get("generation", 0),
             version=metadata["resourceVersion"],
             requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT),
+            going="deletionTimestamp" in metadata,
             connection=self._models[kind].reference(body),
             body=_essence(body),
             seen=self._clock.monotonic(),
         )
         self._managed[key] = entry
-        news = known is not None and (known.uid, known.generation, known.requested_at) != (
-            entry.uid,
-            entry.generation,
-            entry.requested_at,
-        )
-        return key, news
+        return key, known is not None and known.asks != entry.asks
 
-    def drop(self, key: Key, uid: str | None = None) -> bool:
-        """Forget an object (only that of the uid, if one is given); tell whether it was known."""
+    def drop(self, key: Key, uid: str, version: str | None = None) -> bool:
+        """Forget the object of that uid, which was deleted or left the shard at that version; tell whether it was known."""
         known = self._managed.get(key)
-        if known is None or (uid is not None and known.uid != uid):
+        if known is None or known.uid != uid:
             return False
         del self._managed[key]
+        now = self._clock.monotonic()
+        self._dropped.pop(uid, None)
+        self._dropped[uid] = (now, version or known.version)
+        while now - next(iter(self._dropped.values()))[0] > REMEMBERED:
+            del self._dropped[next(iter(self._dropped))]
         return True
 
     def get(self, key: Key) -> Managed | None:
@@ -145,6 +169,14 @@ class Store:
             return None
         status: dict[str, Any] = json.loads(entry.body).get("status") or {}
         return status
+
+    def metadata(self, key: Key) -> dict[str, Any] | None:
+        """Return the metadata as the API server last showed it, or None where the resource is not known."""
+        entry = self._managed.get(key)
+        if entry is None:
+            return None
+        metadata: dict[str, Any] = json.loads(entry.body)["metadata"]
+        return metadata
 
     def known(self, kind: str) -> dict[Key, Identity]:
         """Return key and identity of every known resource of a kind."""

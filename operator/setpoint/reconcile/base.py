@@ -12,15 +12,16 @@ Whatever goes wrong becomes a verdict (`conditions`) and a time to try again; no
 """
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from setpoint.reconcile import conditions, sweeps
 from setpoint.reconcile.conditions import Verdict
+from setpoint.reconcile.kind import Kind
 from setpoint.reconcile.memory import Memory, Pending
 from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
+from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import (
     Clock,
     ClusterUnavailable,
@@ -33,7 +34,7 @@ from setpoint.reconcile.ports import (
 )
 from setpoint.reconcile.reports import Reports
 from setpoint.remotes.errors import AuthenticationFailed, CredentialError, RemoteError, TransientError
-from setpoint.resources.common import Drift, Managed, Mode, Response, StatusBase, clean_message, utc
+from setpoint.resources.common import DeletionPolicy, Drift, Managed, Mode, Response, clean_message, utc
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ ANY_TIME = float("-inf")
 FRESH = 0.5
 """Seconds that a shared read may be old to verify a write: one begun right after the write shows the old values."""
 
+Work: TypeAlias = Callable[[C, R, Memory, Attempt], Awaitable[Outcome]]
+"""What is done for a resource on an open connection."""
+
 LONGEST_POLL = 30.0
 LONGEST_PAUSE_REFUSED = 300.0
 """Seconds after which a resource looks again at a credential that another one found refused, if nothing wakes it before."""
@@ -59,11 +63,8 @@ QUEUED = "QUEUED"
 UNCHANGED = "UNCHANGED"
 
 
-class Reconciler(ABC, Generic[C, R, S, T]):
+class Reconciler(Kind[C, R, S, T]):
     """Brings resources of one kind (R) with settings (S) of a target (T) behind a client (C) to what their spec says."""
-
-    READS_FIRST: ClassVar[bool] = False
-    """A changed spec is compared with a read before it is written, because a write needs to know what is there."""
 
     def __init__(self, connections: Connections, clock: Clock, *, dry_run: bool = False) -> None:
         self._connections = connections
@@ -71,78 +72,9 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         self._reports = Reports(clock)
         self._dry_run = dry_run
 
-    @abstractmethod
-    async def connect(self, resource: R, *, fresh: bool) -> Handle[C]:
-        """Return the open connection of a resource; raises as `Connections` says."""
-
-    @abstractmethod
-    def desired(self, resource: R) -> S:
-        """Return the settings the spec wants."""
-
-    @abstractmethod
-    def applied(self, status: StatusBase) -> S | None:
-        """Return the settings the status says were last written or found in place."""
-
-    @abstractmethod
-    def covers(self, applied: S, desired: S) -> bool:
-        """Tell whether everything desired is among what was applied."""
-
-    @abstractmethod
-    def differences(self, desired: S, observed: S) -> list[Drift]:
-        """Return the managed fields that the remote reports otherwise."""
-
-    @abstractmethod
-    def differing(self, desired: S, drift: list[Drift]) -> S:
-        """Return only those desired settings that the differences name."""
-
-    @abstractmethod
-    def manages(self, resource: R, target: T | None) -> frozenset[Hashable]:
-        """Return the remote things a resource manages, by ids of its API; empty where they are not known yet.
-
-        `target` is None where nobody was asked: then spec and status tell, or nothing does.
-        """
-
-    @abstractmethod
-    def shares(self, resource: R) -> Hashable:
-        """Return what is read for this resource: all that return the same can be served by one read."""
-
-    @abstractmethod
-    async def resolve(self, client: C, resource: R) -> T:
-        """Return the target by the remote API's ids."""
-
-    @abstractmethod
-    async def write(self, client: C, target: T, settings: S, *, urgent: bool) -> Written[S, T]:
-        """Write settings."""
-
-    @abstractmethod
-    async def read(
-        self, client: C, target: T, desired: S, *, not_before: float, urgent: bool
-    ) -> tuple[T, Observation[S]]:
-        """Return the target, perhaps now known better, and what the remote reports for the managed fields."""
-
-    async def explain(self, client: C, target: T, desired: S, error: RemoteError) -> RemoteError:
-        """Return a refused write's error, or a clearer one where a cheap read tells what is missing."""
-        del client, target, desired
-        return error
-
-    def weigh(self, resource: R, memory: Memory, attempt: Attempt, error: RemoteError) -> RemoteError:
-        """Return a failed write's error, or another one where it means something else for this kind."""
-        del resource, memory, attempt
-        return error
-
-    @abstractmethod
-    def title(self, target: T) -> str:
-        """Return the target's name for people."""
-
-    @abstractmethod
-    def record(
-        self, resource: R, status: StatusBase, *, target: T, applied: S | None, observed: S | None
-    ) -> dict[str, Any]:
-        """Return the kind's own status fields; only those whose value is known. `status` is the newest one so far."""
-
-    def stakes(self, resource: R) -> frozenset[Hashable]:
+    def stakes(self, resource: R) -> frozenset[Thing]:
         """Return what a resource claims, as far as that can be told without asking anybody."""
-        return self._things(resource, None) if self._writes(resource) else frozenset()
+        return self._things(resource, None) if self.writes(resource) else frozenset()
 
     def next_sweep(self, resource: R) -> float:
         """Return the seconds until the resource is to be looked at for drift."""
@@ -153,11 +85,18 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         """Look at one resource, do what is needed, and tell what came of it."""
         if resource.spec.suspend:
             return self._suspended(resource, memory)
-        forced = self._forced(resource, memory)
+        return await self._ask(resource, memory, attempt, self._converge)
+
+    async def delete(self, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
+        """Delete at the remote what the resource created, and tell what came of it."""
+        return await self._ask(resource, memory, attempt, self.remove)
+
+    async def _ask(self, resource: R, memory: Memory, attempt: Attempt, work: Work[C, R]) -> Outcome:
+        """Do something on the resource's connection; what goes wrong becomes a verdict."""
         try:
-            handle = await self.connect(resource, fresh=forced)
+            handle = await self.connect(resource, fresh=self._forced(resource, memory))
             handle.gate.enter(attempt.key, self._clock.monotonic())
-            return await self._through_gate(handle, resource, memory, attempt)
+            return await self._through_gate(handle, resource, memory, attempt, work)
         except AuthenticationFailed as error:
             due = min(self.next_sweep(resource), LONGEST_PAUSE_REFUSED)
             return self._reports.refused(resource, memory, error, due=due)
@@ -168,16 +107,18 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         except ClusterUnavailable:
             return Outcome(status=None, backoff=True, urgent=attempt.urgent)
 
-    async def _through_gate(self, handle: Handle[C], resource: R, memory: Memory, attempt: Attempt) -> Outcome:
-        """Reconcile on an open connection, and close or open its gate by what it answers."""
+    async def _through_gate(
+        self, handle: Handle[C], resource: R, memory: Memory, attempt: Attempt, work: Work[C, R]
+    ) -> Outcome:
+        """Work on an open connection, and close or open its gate by what it answers."""
         try:
             try:
-                outcome = await self._converge(handle.client, resource, memory, attempt)
+                outcome = await work(handle.client, resource, memory, attempt)
             except AuthenticationFailed:
                 renewed = await self.connect(resource, fresh=True)
                 if renewed.client is handle.client:
                     raise
-                outcome = await self._converge(renewed.client, resource, memory, attempt)
+                outcome = await work(renewed.client, resource, memory, attempt)
         except AuthenticationFailed as error:
             pause = handle.gate.close(attempt.key, error, self._clock.monotonic())
             return self._reports.refused(resource, memory, error, due=pause)
@@ -188,47 +129,126 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         if not outcome.asked:
             # Let through as a probe, perhaps, and did not use it.
             handle.gate.probe_now()
-            return outcome
+            return self._with_notices(outcome, memory)
+        outcome = self._with_notices(outcome, memory)
         return replace(outcome, wake=frozenset(handle.gate.open()) - {attempt.key})
 
+    def _with_notices(self, outcome: Outcome, memory: Memory) -> Outcome:
+        notices, memory.notices = tuple(memory.notices), []
+        return replace(outcome, events=(*notices, *outcome.events)) if notices else outcome
+
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
-        target = await self.resolve(client, resource)
-        desired = self.desired(resource)
-        writes = self._writes(resource)
-        rival = attempt.claim(self._things(resource, target) if writes else frozenset())
-        if rival is not None:
+        target = await self._identified(client, resource, attempt)
+        desired = self._contest(resource, memory, attempt, target)
+        if isinstance(desired, Verdict):
+            return replace(self._lost(resource, memory, target, desired), asked=False)
+        if not self.writes(resource):
             memory.pending = None
-            fields = self.record(resource, memory.status, target=target, applied=None, observed=None)
-            verdict = conditions.conflict(self.title(target), str(rival))
-            return replace(self._settled(resource, memory, verdict, drift=[], **fields), asked=False)
-        if not writes:
-            memory.pending = None
-        applied = self.applied(memory.status)
-        changed = writes and (applied is None or not self.covers(applied, desired))
+        lacking = self._lacking(resource, memory, desired)
+        changed = self._changed(resource, memory, desired)
         if changed:
             memory.pending = None
-            if not self.READS_FIRST:
+            if not (self.READS_FIRST or lacking):
                 outcome = await self._push(client, resource, memory, attempt, target, desired, desired, [])
                 if outcome is not None:
                     return outcome
         not_before = self._not_before(resource, memory)
-        target, seen = await self.read(client, target, desired, not_before=not_before, urgent=attempt.urgent)
+        named = target
+        target, seen = await self.read(client, named, desired, not_before=not_before, urgent=attempt.urgent)
+        if target != named and isinstance(lost := self._contest(resource, memory, attempt, target), Verdict):
+            return self._lost(resource, memory, target, lost)
+        self._notice_attachment(resource, memory, attempt, target, seen)
+        if lacking:
+            baseline = self.baseline(memory.status, seen.settings, desired)
+            memory.status = memory.status.model_copy(update={"baseline": baseline})
         drift = self.differences(desired, seen.settings)
         memory.drifted = bool(drift)
         if not drift:
             return self._in_sync(resource, memory, target, desired, seen)
+        outcome = self._left_alone(resource, memory, target, seen, drift, changed=changed)
+        if outcome is None:
+            differing, corrected = self.differing(desired, drift), [] if changed else drift
+            outcome = await self._push(client, resource, memory, attempt, target, desired, differing, corrected)
+        return outcome or self._soon(1.0)
+
+    def _lacking(self, resource: R, memory: Memory, desired: S) -> bool:
+        """Tell whether what is there has to be saved before anything is written; drop what is not to be put back."""
+        if resource.spec.deletion_policy is not DeletionPolicy.RESTORE:
+            memory.status = memory.status.model_copy(update={"baseline": None})
+            return False
+        return self.writes(resource) and self.lacks_baseline(memory.status, desired)
+
+    def _changed(self, resource: R, memory: Memory, desired: S) -> bool:
+        applied = self.applied(memory.status)
+        return self.writes(resource) and (applied is None or not self.covers(applied, desired))
+
+    def _left_alone(
+        self,
+        resource: R,
+        memory: Memory,
+        target: T,
+        seen: Observation[S],
+        drift: list[Drift],
+        *,
+        changed: bool,
+    ) -> Outcome | None:
+        """Return the outcome where differences are not to be written, now or at all; None where they are."""
         fields = self.record(resource, memory.status, target=target, applied=None, observed=seen.settings)
-        if not writes:
+        if not self.writes(resource):
             return self._settled(resource, memory, conditions.drift_detected(drift), drift=drift, **fields)
         if memory.pending is not None and not self._write_again(resource, memory.pending, seen):
             return self._waiting(resource, memory, memory.pending, seen, drift, fields)
-        if memory.pending is None and seen.schedule_id is not None:
+        if memory.pending is None and not changed and seen.schedule_id is not None:
             verdict = conditions.schedule_active(seen.schedule_id, drift)
             return self._settled(resource, memory, verdict, drift=drift, **fields)
-        differing = self.differing(desired, drift)
-        corrected = [] if changed else drift
-        outcome = await self._push(client, resource, memory, attempt, target, desired, differing, corrected)
-        return outcome or self._soon(1.0)
+        return None
+
+    async def _identified(self, client: C, resource: R, attempt: Attempt) -> T:
+        """Return the target, with all its names where another resource may use one of them."""
+        target = await self.resolve(client, resource)
+        near = self.near(resource, target)
+        return await self.identify(client, target) if near is not None and attempt.crowded(near) else target
+
+    def near(self, resource: R, target: T | None) -> Thing | None:
+        """Return the place where the target may have a second name; `target` is None where nobody was asked."""
+        place = self._connections.place(resource)
+        near = self.neighbourhood(resource, target)
+        return Thing(place, near) if place is not None and near is not None and self.writes(resource) else None
+
+    def _contest(self, resource: R, memory: Memory, attempt: Attempt, target: T) -> S | Verdict:
+        """Claim the target; return the settings of what is not another resource's, a verdict where all of it is."""
+        desired = self.desired(resource)
+        rivals = attempt.claim(self._things(resource, target) if self.writes(resource) else frozenset())
+        memory.contested = None
+        if not rivals:
+            return desired
+        others = [thing.id for thing in rivals]
+        rest = self.uncontested(desired, frozenset(others))
+        what = self.title(target) if rest is None else self.parts(target, others)
+        owners = sorted({str(key) for key in rivals.values()})
+        verdict = conditions.conflict(what, owners, whole=rest is None)
+        if rest is None:
+            return verdict
+        memory.contested = verdict
+        return rest
+
+    def _lost(self, resource: R, memory: Memory, target: T, verdict: Verdict) -> Outcome:
+        """Return the outcome for a resource whose target is another one's."""
+        memory.pending = None
+        fields = self.record(resource, memory.status, target=target, applied=None, observed=None)
+        return self._settled(resource, memory, verdict, drift=[], **fields)
+
+    def _notice_attachment(
+        self, resource: R, memory: Memory, attempt: Attempt, target: T, seen: Observation[S]
+    ) -> None:
+        """Note an Event where the target is part of something that another resource manages, once for each of them."""
+        place, part = self._connections.place(resource), seen.part_of
+        owner = attempt.manager(Thing(place, part.id)) if place is not None and part is not None else None
+        if part is None or owner in {None, attempt.key}:
+            memory.attached = None
+        elif memory.attached != (part, owner):
+            memory.attached = (part, owner)
+            memory.notices.append(conditions.attached(self.title(target), part.title, str(owner)))
 
     async def _push(
         self,
@@ -245,6 +265,8 @@ class Reconciler(ABC, Generic[C, R, S, T]):
 
         The answer is remembered; it reaches the status with the next verdict.
         """
+        if resource.spec.deletion_policy is not DeletionPolicy.ORPHAN:
+            await attempt.hold(memory.status)
         await attempt.confirm()
         before = memory.pending
         try:
@@ -310,7 +332,9 @@ class Reconciler(ABC, Generic[C, R, S, T]):
         corrected = memory.pending.corrected if memory.pending is not None else []
         memory.pending = None
         title = self.title(target)
-        verdict = conditions.synced(title) if self._writes(resource) else conditions.observed(title)
+        verdict = memory.contested or conditions.synced(title)
+        if not self.writes(resource):
+            verdict = conditions.observed(title)
         fields = self.record(resource, memory.status, target=target, applied=desired, observed=seen.settings)
         outcome = self._settled(resource, memory, verdict, drift=[], **fields)
         if not corrected:
@@ -365,11 +389,11 @@ class Reconciler(ABC, Generic[C, R, S, T]):
     def _soon(self, delay: float) -> Outcome:
         return Outcome(status=None, due=delay, urgent=True)
 
-    def _things(self, resource: R, target: T | None) -> frozenset[Hashable]:
+    def _things(self, resource: R, target: T | None) -> frozenset[Thing]:
         place = self._connections.place(resource)
         if place is None:
             return frozenset()
-        return frozenset((place, thing) for thing in self.manages(resource, target))
+        return frozenset(Thing(place, thing) for thing in self.manages(resource, target))
 
     def _not_before(self, resource: R, memory: Memory) -> float:
         """Return the time after which a read has to begin to tell the truth about this resource."""
@@ -380,7 +404,8 @@ class Reconciler(ABC, Generic[C, R, S, T]):
             return max(memory.written, memory.pending.answered, now - FRESH)
         return memory.written
 
-    def _writes(self, resource: R) -> bool:
+    def writes(self, resource: R) -> bool:
+        """Tell whether anything may be written for a resource."""
         return resource.spec.mode is Mode.ENFORCE and not self._dry_run
 
     def _forced(self, resource: R, memory: Memory) -> bool:

@@ -9,11 +9,13 @@ from setpoint.reconcile.outcome import Observation, Written
 from setpoint.reconcile.ports import Handle
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.errors import PermanentError, RemoteError, TargetNotFound
-from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.autoscaling import AutoscalingBaseline, AutoscalingSettings
 from setpoint.resources.chain_autoscaling import (
     ChainAutoscaling,
     ChainAutoscalingStatus,
+    ChainBaseline,
     Chainlet,
+    ChainletBaseline,
     ChainSettings,
     ResolvedChain,
     Summary,
@@ -81,6 +83,47 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         return frozenset(
             ("chainlet", chain_id, spec.environment, chainlet.name) for chainlet in resource.spec.chainlets
         )
+
+    def uncontested(self, desired: Chainlets, others: frozenset[Hashable]) -> Chainlets | None:
+        """Return the settings of the chainlets that no other resource manages."""
+        taken = {name for thing in others if (name := _chainlet(thing)) is not None}
+        return {name: settings for name, settings in desired.items() if name not in taken} or None
+
+    def parts(self, target: ChainTarget, things: list[Hashable]) -> str:
+        """Return the chainlets that are meant."""
+        names = sorted(name for thing in things if (name := _chainlet(thing)) is not None)
+        return f"chainlet {', '.join(names)} of {self.title(target)}"
+
+    def lacks_baseline(self, status: StatusBase, desired: Chainlets) -> bool:
+        """Tell whether a managed field of a chainlet is not in the status's baseline."""
+        known = _baselines(status)
+        return any(known.get(name, AutoscalingBaseline()).lacks(settings) for name, settings in desired.items())
+
+    def baseline(self, status: StatusBase, found: Chainlets, desired: Chainlets) -> ChainBaseline:
+        """Return the status's baseline with the managed fields it lacks, as they were found."""
+        known = _baselines(status)
+        for name, settings in desired.items():
+            known[name] = known.get(name, AutoscalingBaseline()).with_found(
+                found.get(name, AutoscalingSettings()), settings
+            )
+        return ChainBaseline(
+            chainlets=[ChainletBaseline(name=name, autoscaling=settings) for name, settings in known.items()]
+        )
+
+    def as_found(self, resource: ChainAutoscaling) -> ChainAutoscaling | None:
+        """Return the resource as if its spec were its baseline."""
+        chainlets = [
+            Chainlet(name=name, autoscaling=baseline.settings)
+            for name, baseline in _baselines(resource.status).items()
+            if baseline.settings.to_wire()
+        ]
+        if not chainlets:
+            return None
+        return resource.model_copy(update={"spec": resource.spec.model_copy(update={"chainlets": chainlets})})
+
+    def stays(self, resource: ChainAutoscaling) -> str:
+        """Return the fields that had no value, which the API cannot take away."""
+        return ", ".join(f"{name}.{field}" for name, one in _baselines(resource.status).items() for field in one.unset)
 
     def shares(self, resource: ChainAutoscaling) -> Hashable:
         """Return chain and environment: one read has all of its chainlets."""
@@ -184,6 +227,20 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         if observed is not None:
             fields["observed"] = _listed(observed)
         return fields
+
+
+def _chainlet(thing: Hashable) -> str | None:
+    match thing:
+        case ("chainlet", _, _, str(name)):
+            return name
+        case _:
+            return None
+
+
+def _baselines(status: StatusBase) -> dict[str, AutoscalingBaseline]:
+    if not isinstance(status, ChainAutoscalingStatus) or status.baseline is None:
+        return {}
+    return {chainlet.name: chainlet.autoscaling for chainlet in status.baseline.chainlets}
 
 
 def _by_name(chainlets: list[Chainlet]) -> Chainlets:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from setpoint.reconcile.ports import ConnectionNotAllowed, ConnectionProblem, EventType
+from setpoint.reconcile.ports import ConnectionNotAllowed, ConnectionProblem, Event, EventType
 from setpoint.remotes.errors import (
     AuthenticationFailed,
     Forbidden,
@@ -152,13 +152,19 @@ def refused(error: Exception) -> Verdict | None:
     return Verdict("False", reason, str(error), Type.STALLED)
 
 
-def conflict(target: str, owner: str) -> Verdict:
-    """Return: an older resource manages the same thing, and two would correct each other for ever."""
-    return Verdict(
-        "False",
-        Reason.CONFLICT,
-        f"{target} is managed by {owner}, which is older; nothing is written for this one",
-        Type.STALLED,
+def conflict(target: str, owners: Sequence[str], *, whole: bool) -> Verdict:
+    """Return: another resource manages the same thing, or a part of it, and two would correct each other for ever."""
+    rest = "nothing is written for this one" if whole else "the rest has the settings of the spec"
+    message = f"{target} is managed by {' and '.join(owners)}, which comes first; {rest}"
+    return Verdict("False", Reason.CONFLICT, message, Type.STALLED)
+
+
+def attached(target: str, part: str, owner: str) -> Event:
+    """Return what is told where the target belongs to something that another resource manages."""
+    return Event(
+        EventType.WARNING,
+        "AttachedToEnvironment",
+        f"{target} is attached to {part}, which {owner} manages: at the next promotion its settings apply here",
     )
 
 

@@ -13,7 +13,7 @@ Stopping hands out nothing more and lets the looks that are under way end.
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -22,9 +22,10 @@ from pydantic import ValidationError
 from setpoint.reconcile import conditions
 from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.conditions import Type
+from setpoint.reconcile.deletion import finish, left
 from setpoint.reconcile.memory import Memory
 from setpoint.reconcile.outcome import Attempt, Outcome
-from setpoint.reconcile.ownership import Ownership, Rank
+from setpoint.reconcile.ownership import Ownership, Rank, Thing
 from setpoint.reconcile.ports import (
     Clock,
     ClusterUnavailable,
@@ -35,12 +36,15 @@ from setpoint.reconcile.ports import (
     View,
 )
 from setpoint.reconcile.queue import Priority, ShutDown, WorkQueue
-from setpoint.resources.common import Managed
+from setpoint.resources.common import FINALIZER, DeletionPolicy, Managed, StatusBase
 
 log = logging.getLogger(__name__)
 
 LONGEST_SPREAD = 300.0
 """Seconds after a start within which resources that were in order are looked at again, at most."""
+
+TRIES_TO_FINISH = 5
+"""Times the operator's own bug may keep a deletion from ending."""
 
 WAKE_SPREAD = 2.0
 """Seconds over which resources are woken that waited for one connection."""
@@ -155,6 +159,7 @@ class Controller:
                 self._queue.add_rate_limited(key)
             finally:
                 self._under_way -= 1
+                self._wake(self._ownership.let_go(key))
                 self._queue.done(key)
 
     async def _look(self, key: Key, priority: Priority) -> None:
@@ -166,28 +171,74 @@ class Controller:
         if resource is None:
             self.gone(key)
             return
-        if resource.metadata.deletion_timestamp is not None:
+        if resource.metadata.deletion_timestamp is not None and not _held(resource):
             self._wake(self._ownership.release(key))
             return
+        outcome = await self._brought(key, resource, priority)
+        if outcome is not None:
+            await self._report(key, resource, outcome)
+
+    async def _brought(self, key: Key, resource: Managed, priority: Priority) -> Outcome | None:
+        """Do what is to be done for a resource now; None where it is another one by now, which was queued."""
+        reconciler = self._reconcilers[key.kind]
         memory = self._remember(key, resource)
-        attempt = Attempt(
+        attempt = self._attempt(key, resource, priority)
+        going = resource.metadata.deletion_timestamp is not None
+        try:
+            if going:
+                return await finish(reconciler, resource, memory, attempt, self._clock.monotonic())
+            if _held(resource) and resource.spec.deletion_policy is DeletionPolicy.ORPHAN:
+                await self._reporter.release(resource)
+            return await reconciler.reconcile(resource, memory, attempt)
+        except ResourceGone:
+            self.gone(key)
+            return None
+        except Superseded:
+            return None
+        except ClusterUnavailable as error:
+            log.warning("finalizer not removed: %s", error, extra={"object": key._asdict()})
+            return Outcome(status=None, backoff=True)
+        except Exception:  # reported on the resource; the log has the traceback
+            log.exception("the operator failed on this resource", extra={"object": key._asdict()})
+            if going and self._queue.failures(key) >= TRIES_TO_FINISH:
+                return left(resource.spec.deletion_policy, "the operator failed on it; its log says more")
+            return reconciler.failed(resource, memory, attempt)
+
+    def _attempt(self, key: Key, resource: Managed, priority: Priority) -> Attempt:
+        owned: frozenset[Thing] = frozenset()
+
+        def claim(things: frozenset[Thing]) -> Mapping[Thing, Key]:
+            nonlocal owned
+            rivals = self._claim(key, resource, things)
+            owned = self._ownership.own(key)
+            return rivals
+
+        return Attempt(
             key=key,
             urgent=priority is Priority.URGENT,
             failures=self._queue.failures(key),
-            confirm=lambda: self._confirm(key, resource),
-            claim=lambda things: self._claim(key, resource, things),
+            confirm=lambda: self._confirm(key, resource, owned),
+            hold=lambda status: self._hold(key, resource, status),
+            claim=claim,
+            crowded=lambda place: self._ownership.crowded(key, place),
+            manager=self._ownership.owner,
         )
-        reconciler = self._reconcilers[key.kind]
-        try:
-            outcome = await reconciler.reconcile(resource, memory, attempt)
-        except Superseded:
-            return
-        except Exception:  # reported on the resource; the log has the traceback
-            log.exception("the operator failed on this resource", extra={"object": key._asdict()})
-            outcome = reconciler.failed(resource, memory, attempt)
-        await self._report(key, resource, outcome)
 
-    async def _confirm(self, key: Key, resource: Managed) -> None:
+    async def _hold(self, key: Key, resource: Managed, status: StatusBase) -> None:
+        """Keep the resource from vanishing before what is about to be written was undone, and save how to undo it.
+
+        Raises:
+            Superseded: it has vanished already.
+            ClusterUnavailable: the API server did not take it.
+        """
+        try:
+            await self._reporter.hold(resource)
+            await self._reporter.status(resource, status)
+        except ResourceGone:
+            self.changed(key)
+            raise Superseded from None
+
+    async def _confirm(self, key: Key, resource: Managed, owned: frozenset[Thing]) -> None:
         """Make sure that the spec about to be written is still the resource's, and that this process may write.
 
         Raises:
@@ -202,8 +253,18 @@ class Controller:
             if current is not None:
                 self.changed(key)
             raise Superseded
-        if current.metadata.generation != resource.metadata.generation or current.metadata.deletion_timestamp:
+        known = resource.metadata
+        if (current.metadata.generation, current.metadata.deletion_timestamp) != (
+            known.generation,
+            known.deletion_timestamp,
+        ):
             self.changed(key)
+            raise Superseded
+        if self._ownership.own(key) != owned:
+            self.changed(key)
+            raise Superseded
+        if not self._ownership.hold(key):
+            # Looked at again when the other one's write has ended.
             raise Superseded
 
     async def _report(self, key: Key, resource: Managed, outcome: Outcome) -> None:
@@ -220,12 +281,29 @@ class Controller:
                 self._tell(key, resource, outcome.events)
                 self._queue.add_rate_limited(key)
                 return
+        if outcome.release and not await self._released(key, resource):
+            return
         self._tell(key, resource, outcome.events)
+        if outcome.release:
+            return
         if outcome.backoff:
             self._queue.add_rate_limited(key, at_least=outcome.due)
             return
         self._queue.forget(key)
         self._queue.add_after(key, outcome.due, Priority.URGENT if outcome.urgent else Priority.ROUTINE)
+
+    async def _released(self, key: Key, resource: Managed) -> bool:
+        """Let a resource go for which nothing is left to do; False where the API server has to be asked again."""
+        try:
+            await self._reporter.release(resource)
+        except ResourceGone:
+            pass
+        except ClusterUnavailable as error:
+            log.warning("finalizer not removed: %s", error, extra={"object": key._asdict()})
+            self._queue.add_rate_limited(key)
+            return False
+        self.gone(key)
+        return True
 
     async def _report_unreadable(self, key: Key, error: ValidationError) -> None:
         """Say on the resource itself that it does not fit the model, which the CRD's rules otherwise prevent."""
@@ -234,6 +312,10 @@ class Controller:
         bare = self._view.bare(key)
         if bare is None:
             self.gone(key)
+            return
+        if bare.metadata.deletion_timestamp is not None:
+            if FINALIZER in bare.metadata.finalizers:
+                await self._report(key, bare, left(DeletionPolicy.RESTORE, f"the resource cannot be read: {problem}"))
             return
         verdict = conditions.unreadable(problem)
         generation = bare.metadata.generation
@@ -254,14 +336,20 @@ class Controller:
         except ValidationError:
             return None
         if resource is not None and resource.metadata.deletion_timestamp is None:
-            self._claim(key, resource, self._reconcilers[key.kind].stakes(resource))
+            reconciler = self._reconcilers[key.kind]
+            self._claim(key, resource, reconciler.stakes(resource))
+            near = reconciler.near(resource, None)
+            if near is not None:
+                self._ownership.crowded(key, near)
         return resource
 
-    def _claim(self, key: Key, resource: Managed, things: frozenset[Hashable]) -> Key | None:
-        created = resource.metadata.creation_timestamp
-        rank = Rank(created.timestamp() if created is not None else float("inf"), resource.metadata.uid)
+    def _claim(self, key: Key, resource: Managed, things: frozenset[Thing]) -> Mapping[Thing, Key]:
+        meta = resource.metadata
+        # One that goes makes way for any that stays.
+        created = meta.creation_timestamp if meta.deletion_timestamp is None else None
+        rank = Rank(created.timestamp() if created is not None else float("inf"), meta.uid)
         self._wake(self._ownership.claim(key, rank, things))
-        return self._ownership.rival(key, things)
+        return self._ownership.rivals(key, things)
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -279,6 +367,10 @@ class Controller:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             log.log(level, "%s: %s", event.reason, event.message, extra={"object": key._asdict()})
             self._reporter.event(resource, event)
+
+
+def _held(resource: Managed) -> bool:
+    return FINALIZER in resource.metadata.finalizers
 
 
 def _in_order(resource: Managed) -> bool:

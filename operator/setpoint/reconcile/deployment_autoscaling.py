@@ -5,17 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from setpoint.reconcile.base import ANY_TIME, Reconciler
-from setpoint.reconcile.outcome import Observation, Written
+from setpoint.reconcile.outcome import Observation, Part, Written
 from setpoint.reconcile.ports import Handle
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.errors import RemoteError, TargetNotFound
-from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.autoscaling import AutoscalingBaseline, AutoscalingSettings
 from setpoint.resources.common import Drift, StatusBase
 from setpoint.resources.deployment_autoscaling import (
     DeploymentAutoscaling,
     DeploymentAutoscalingStatus,
     ResolvedDeployment,
 )
+
+_NAMED = frozenset({"development", "production"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,37 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
 
     def manages(self, resource: DeploymentAutoscaling, target: DeploymentTarget | None) -> frozenset[Hashable]:
         """Return the deployment or environment, by model id."""
-        known = resource.status.target
-        spec = resource.spec.target
-        model_id = target.model_id if target is not None else spec.model_id or (known.model_id if known else None)
+        spec, known = resource.spec.target, resource.status.target
+        model_id = target.model_id if target is not None else _known_model(resource)
         if model_id is None:
             return frozenset()
-        return frozenset({("model", model_id, spec.deployment, spec.environment)})
+        if spec.environment is not None:
+            return frozenset({_environment(model_id, spec.environment)})
+        # What production and development stand for may be another resource's by its id.
+        ids = {spec.deployment}
+        if target is not None and target.deployment_id is not None:
+            ids.add(target.deployment_id)
+        elif known is not None and known.deployment_id is not None:
+            ids.add(known.deployment_id)
+        return frozenset(("deployment", model_id, id_) for id_ in ids)
+
+    def neighbourhood(self, resource: DeploymentAutoscaling, target: DeploymentTarget | None) -> Hashable | None:
+        """Return the model's deployments: each has an id, and some are production or development, too."""
+        model_id = target.model_id if target is not None else _known_model(resource)
+        if model_id is None or resource.spec.target.environment is not None:
+            return None
+        return ("deployments", model_id)
+
+    async def identify(self, client: Baseten, target: DeploymentTarget) -> DeploymentTarget:
+        """Return the target with the id of its deployment.
+
+        Raises:
+            RemoteError: there is no such deployment, or the API could not tell.
+        """
+        if target.deployment not in _NAMED:
+            return target
+        deployment = await client.deployment(target.model_id, target.deployment or "", urgent=True)
+        return replace(target, deployment_id=deployment.id)
 
     def shares(self, resource: DeploymentAutoscaling) -> Hashable:
         """Return the model and which of its lists is read."""
@@ -127,8 +154,11 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
             if target.by_name:
                 client.forget_names()
             raise
+        attached = deployment.environment
         return replace(target, deployment_id=deployment.id), Observation(
-            settings=_managed(deployment.settings, desired), busy=not deployment.settled
+            settings=_managed(deployment.settings, desired),
+            busy=not deployment.settled,
+            part_of=Part(_environment(target.model_id, attached), f"environment {attached}") if attached else None,
         )
 
     async def explain(
@@ -149,6 +179,27 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         """Return model and deployment or environment."""
         return f"{target.model_id}/{target.environment or target.deployment}"
 
+    def lacks_baseline(self, status: StatusBase, desired: AutoscalingSettings) -> bool:
+        """Tell whether a managed field is not in the status's baseline."""
+        return _baseline(status).lacks(desired)
+
+    def baseline(
+        self, status: StatusBase, found: AutoscalingSettings, desired: AutoscalingSettings
+    ) -> AutoscalingBaseline:
+        """Return the status's baseline with the managed fields it lacks, as they were found."""
+        return _baseline(status).with_found(found, desired)
+
+    def as_found(self, resource: DeploymentAutoscaling) -> DeploymentAutoscaling | None:
+        """Return the resource as if its spec were its baseline."""
+        settings = _baseline(resource.status).settings
+        if not settings.to_wire():
+            return None
+        return resource.model_copy(update={"spec": resource.spec.model_copy(update={"autoscaling": settings})})
+
+    def stays(self, resource: DeploymentAutoscaling) -> str:
+        """Return the fields that had no value, which the API cannot take away."""
+        return ", ".join(_baseline(resource.status).unset)
+
     def record(
         self,
         resource: DeploymentAutoscaling,
@@ -160,8 +211,7 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
     ) -> dict[str, Any]:
         """Return target, applied and observed as the status keeps them; only those whose value is known."""
         known = status.target if isinstance(status, DeploymentAutoscalingStatus) else None
-        named = {"development", "production"}
-        by_id = target.deployment if target.deployment not in named else None
+        by_id = target.deployment if target.deployment not in _NAMED else None
         fields: dict[str, Any] = {
             "target": ResolvedDeployment(
                 name=self.title(target),
@@ -175,6 +225,20 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         if observed is not None:
             fields["observed"] = observed
         return fields
+
+
+def _known_model(resource: DeploymentAutoscaling) -> str | None:
+    known = resource.status.target
+    return resource.spec.target.model_id or (known.model_id if known is not None else None)
+
+
+def _environment(model_id: str, name: str) -> Hashable:
+    return ("environment", model_id, name)
+
+
+def _baseline(status: StatusBase) -> AutoscalingBaseline:
+    known = status.baseline if isinstance(status, DeploymentAutoscalingStatus) else None
+    return known or AutoscalingBaseline()
 
 
 def _managed(settings: AutoscalingSettings | None, desired: AutoscalingSettings) -> AutoscalingSettings:

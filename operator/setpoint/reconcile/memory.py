@@ -3,10 +3,12 @@
 Everything here can be lost at any moment. What must not be lost is in the status; the rest costs one more read.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from setpoint.reconcile.conditions import Reason, Type
+from setpoint.reconcile.conditions import Reason, Type, Verdict
+from setpoint.reconcile.ports import Event
 from setpoint.resources.common import Drift, Managed, Response, StatusBase
 
 _WAITING = {Reason.APPLYING, Reason.QUEUED, Reason.PROMOTING, Reason.NOT_CONVERGED}
@@ -36,6 +38,14 @@ class Memory:
     pending: Pending | None = None
     written: float = float("-inf")
     """When this process had its last write answered; what was read before says nothing of it."""
+    ending: float | None = None
+    """When this process began to put back what was there before, because the resource is being deleted."""
+    contested: Verdict | None = None
+    """What to say of those parts of the target that another resource manages; None where there are none."""
+    attached: Hashable = None
+    """What the target belongs to and which resource manages that, as it was told last."""
+    notices: list[Event] = field(default_factory=list)
+    """What is to be told with the outcome of this look."""
     drifted: bool = False
     """A difference was seen and is not known to be gone: Ready may no longer be left True on a failure."""
 

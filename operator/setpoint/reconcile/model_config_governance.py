@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from setpoint.reconcile.base import Reconciler
-from setpoint.reconcile.conditions import Reason, Type
+from setpoint.reconcile.conditions import Reason, Type, Verdict
 from setpoint.reconcile.memory import Memory
-from setpoint.reconcile.outcome import Attempt, Observation, Written
+from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
 from setpoint.reconcile.ports import Event, EventType, Handle
 from setpoint.reconcile.usage import dollars, recorded, summary
 from setpoint.remotes.answers import Answer
@@ -20,7 +20,7 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.bifrost_bodies import check
 from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig
 from setpoint.remotes.errors import AmbiguousName, InvalidSettings, RemoteError, RemoteFailure, TargetNotFound
-from setpoint.resources.common import Drift, StatusBase
+from setpoint.resources.common import Drift, StatusBase, clean_message
 from setpoint.resources.model_config_governance import (
     GovernanceSettings,
     ModelConfigGovernance,
@@ -198,6 +198,63 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             return InvalidSettings(error.message, status=error.status, api_message=error.api_message)
         return error
 
+    def lacks_baseline(self, status: StatusBase, desired: GovernanceSettings) -> bool:
+        """Tell whether budgets or rate limit are managed and not in the status's baseline."""
+        known = _baseline(status)
+        return (desired.budgets is not None and known.budgets is None) or (
+            desired.rate_limit is not None and known.rate_limit is None
+        )
+
+    def baseline(
+        self, status: StatusBase, found: GovernanceSettings, desired: GovernanceSettings
+    ) -> GovernanceSettings:
+        """Return the status's baseline with what it lacks, as it was found: none is something that can be put back."""
+        known = _baseline(status)
+        budgets, rate_limit = known.budgets, known.rate_limit
+        if desired.budgets is not None and budgets is None:
+            budgets = found.budgets or []
+        if desired.rate_limit is not None and rate_limit is None:
+            rate_limit = found.rate_limit or RateLimit()
+        return GovernanceSettings(budgets=budgets, rate_limit=rate_limit)
+
+    def as_found(self, resource: ModelConfigGovernance) -> ModelConfigGovernance | None:
+        """Return the resource as if its spec were its baseline, for the very row it changed: none is created for that."""
+        known, row = _baseline(resource.status), resource.status.target
+        if (known.budgets is None and known.rate_limit is None) or row is None or row.model_config_id is None:
+            return None
+        found = {
+            "budget": None,
+            "budgets": known.budgets,
+            "rate_limit": known.rate_limit,
+            "model_config_id": row.model_config_id,
+        }
+        return resource.model_copy(update={"spec": resource.spec.model_copy(update=found)})
+
+    async def remove(
+        self, client: Bifrost, resource: ModelConfigGovernance, memory: Memory, attempt: Attempt
+    ) -> Outcome:
+        """Delete the row, if this resource created it and it is still what it was created as."""
+        known = resource.status.target
+        if not resource.status.created or known is None or known.model_config_id is None:
+            return Outcome(status=None, release=True, asked=False)
+        target = await self.resolve(client, resource)
+        lost = self._contest(resource, memory, attempt, target)
+        if isinstance(lost, Verdict):
+            return self._lost(resource, memory, target, lost)
+        rows = await client.rows(not_before=self._clock.monotonic(), urgent=True)
+        row = next((one for one in rows if one.id == known.model_config_id), None)
+        title = f"model config {known.model_config_id} of {target.identity}"
+        if row is None:
+            return _removed(EventType.NORMAL, f"{title} was deleted already")
+        if row.identity != target.identity:
+            return _removed(EventType.WARNING, f"{title} was not deleted: it is of {row.identity} now")
+        await attempt.confirm()
+        try:
+            await client.delete(row.id, urgent=True)
+        except TargetNotFound:
+            return _removed(EventType.NORMAL, f"{title} was deleted already")
+        return _removed(EventType.NORMAL, f"{title} was deleted, which this resource created")
+
     def title(self, target: RowTarget) -> str:
         """Return provider and model, with the scope where it is not global."""
         return str(target.identity)
@@ -230,6 +287,15 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             fields |= recorded(before, windows, self._clock.now(), resource.spec.every)
         fields["summary"] = summary(desired, fields.get("usage", before.usage))
         return fields
+
+
+def _removed(type_: EventType, message: str) -> Outcome:
+    return Outcome(status=None, release=True, events=(Event(type_, "Deleted", clean_message(message)),))
+
+
+def _baseline(status: StatusBase) -> GovernanceSettings:
+    known = status.baseline if isinstance(status, ModelConfigGovernanceStatus) else None
+    return known or GovernanceSettings()
 
 
 def _identity(resource: ModelConfigGovernance) -> Identity:

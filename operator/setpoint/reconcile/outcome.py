@@ -1,15 +1,24 @@
 """What goes into one look at a resource and what comes out of it."""
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import Event, Key
 from setpoint.remotes.answers import Answer
 from setpoint.resources.common import StatusBase
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that the target of a resource belongs to."""
+
+    id: Hashable
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,8 @@ class Observation(Generic[S]):
     """Word for the promotion that runs, if one does."""
     schedule_id: str | None = None
     """Schedule of the platform that holds other values on purpose, if one does."""
+    part_of: Part | None = None
+    """What the target belongs to, if that can be managed, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +59,14 @@ class Attempt:
     """Tries in a row that failed for a transient reason."""
     confirm: Callable[[], Awaitable[None]]
     """To be awaited before every write; raises what ends the look when the resource is gone or changed."""
-    claim: Callable[[frozenset[Hashable]], Key | None]
-    """Says which remote things the resource manages; returns an older resource that manages one of them."""
+    hold: Callable[[StatusBase], Awaitable[None]]
+    """To be awaited before a write that is to be undone one day: keeps the resource from vanishing, and the status."""
+    claim: Callable[[frozenset[Thing]], Mapping[Thing, Key]]
+    """Says which remote things the resource manages; returns those that an older resource manages, and which one."""
+    crowded: Callable[[Thing], bool]
+    """Says that the resource manages something that has several names; tells whether another one does, too."""
+    manager: Callable[[Thing], Key | None]
+    """Tells which resource manages a thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +84,7 @@ class Outcome:
     events: tuple[Event, ...] = ()
     asked: bool = True
     """The remote was asked and answered, so that its credential is known to work."""
+    release: bool = False
+    """What the deletion policy asks for is done, or cannot be: nothing keeps the resource any more."""
     wake: frozenset[Key] = field(default_factory=frozenset)
     """Resources that waited for this connection and can go on."""

@@ -3,13 +3,25 @@
 Every resource claims what it manages, by the remote's ids and the place of the API, so that it does not matter through
 which namespace or connection it is reached. The oldest one owns it: by creation time, then by uid, which every process
 works out alike. The others write nothing and name the owner; when it goes or manages something else, they are told.
+
+A new owner may be found while the old one's write is on its way. So whoever writes holds the things until its look ends,
+and whoever comes meanwhile is told afterwards.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 from setpoint.reconcile.ports import Key
+
+
+class Thing(NamedTuple):
+    """Something at a remote API that can be managed."""
+
+    place: str
+    """Where the API is."""
+    id: Hashable
+    """What it is there."""
 
 
 class Rank(NamedTuple):
@@ -24,15 +36,19 @@ class Ownership:
     """Who claims what."""
 
     def __init__(self) -> None:
-        self._claims: dict[Hashable, dict[Key, Rank]] = defaultdict(dict)
-        self._claimed: dict[Key, tuple[Rank, frozenset[Hashable]]] = {}
+        self._claims: dict[Thing, dict[Key, Rank]] = defaultdict(dict)
+        self._claimed: dict[Key, tuple[Rank, frozenset[Thing]]] = {}
+        self._near: dict[Thing, set[Key]] = defaultdict(set)
+        self._nearness: dict[Key, Thing] = {}
+        self._held: dict[Thing, Key] = {}
+        self._waiting: dict[Key, set[Key]] = defaultdict(set)
 
-    def owner(self, thing: Hashable) -> Key | None:
+    def owner(self, thing: Thing) -> Key | None:
         """Return who owns a thing."""
         claims = self._claims.get(thing)
         return min(claims, key=lambda key: claims[key]) if claims else None
 
-    def claim(self, key: Key, rank: Rank, things: frozenset[Hashable]) -> frozenset[Key]:
+    def claim(self, key: Key, rank: Rank, things: frozenset[Thing]) -> frozenset[Key]:
         """Let a resource claim these things and no others; return those whose owner is another one now."""
         known = self._claimed.get(key)
         if known == (rank, things) or (known is None and not things):
@@ -58,10 +74,47 @@ class Ownership:
 
     def release(self, key: Key) -> frozenset[Key]:
         """Forget a resource's claims; return those who own something they did not own before, or know another owner."""
+        self._leave(key)
         known = self._claimed.get(key)
         return self.claim(key, known[0], frozenset()) if known is not None else frozenset()
 
-    def rival(self, key: Key, things: frozenset[Hashable]) -> Key | None:
-        """Return an owner of one of the things that is not the resource itself, or None."""
-        owners = (self.owner(thing) for thing in things)
-        return min((owner for owner in owners if owner is not None and owner != key), default=None)
+    def rivals(self, key: Key, things: frozenset[Thing]) -> Mapping[Thing, Key]:
+        """Return which of the things another resource owns, and which resource that is."""
+        owners = ((thing, self.owner(thing)) for thing in things)
+        return {thing: owner for thing, owner in owners if owner is not None and owner != key}
+
+    def own(self, key: Key) -> frozenset[Thing]:
+        """Return what a resource owns of what it claims."""
+        known = self._claimed.get(key)
+        return frozenset(thing for thing in known[1] if self.owner(thing) == key) if known is not None else frozenset()
+
+    def crowded(self, key: Key, place: Thing) -> bool:
+        """Put a resource among those at a place, and tell whether it is not the only one there."""
+        if self._nearness.get(key) != place:
+            self._leave(key)
+            self._nearness[key] = place
+            self._near[place].add(key)
+        return len(self._near[place]) > 1
+
+    def hold(self, key: Key) -> bool:
+        """Let a resource write to what it owns; False where another one's write may be on its way still."""
+        things = self.own(key)
+        holder = next((held for thing in things if (held := self._held.get(thing, key)) != key), None)
+        if holder is not None:
+            self._waiting[holder].add(key)
+            return False
+        self._held.update(dict.fromkeys(things, key))
+        return True
+
+    def let_go(self, key: Key) -> frozenset[Key]:
+        """Tell that nothing of a resource is on its way any more; return those who waited for that."""
+        for thing in [thing for thing, holder in self._held.items() if holder == key]:
+            del self._held[thing]
+        return frozenset(self._waiting.pop(key, ()))
+
+    def _leave(self, key: Key) -> None:
+        place = self._nearness.pop(key, None)
+        if place is not None:
+            self._near[place].discard(key)
+            if not self._near[place]:
+                del self._near[place]

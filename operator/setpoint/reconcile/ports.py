@@ -111,6 +111,12 @@ class Reporter(Protocol):
             ClusterUnavailable: the API server did not take it; to be tried again.
         """
 
+    async def hold(self, resource: Managed) -> None:
+        """Put the finalizer onto the resource; nothing is sent where it is there already. Raises as `status`."""
+
+    async def release(self, resource: Managed) -> None:
+        """Take the finalizer off the resource; nothing is sent where there is none. Raises as `status`."""
+
     def event(self, resource: Managed, event: Event) -> None:
         """Tell what happened; delivered in the background and dropped rather than waited for."""
 

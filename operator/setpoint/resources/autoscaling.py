@@ -53,42 +53,50 @@ class AutoscalingSettings(Model):
 
     min_replica: Annotated[
         int | None,
-        Field(ge=0, description="Replicas kept at least, from 0 to maxReplica. 0 scales to zero. Platform default: 0."),
+        Field(
+            json_schema_extra={"minimum": 0},
+            description="Replicas kept at least, from 0 to maxReplica. 0 scales to zero. Platform default: 0.",
+        ),
     ] = None
     max_replica: Annotated[
         int | None,
         Field(
-            ge=1, description="Replicas started at most, 1 or more. The organisation may cap it. Platform default: 1."
+            json_schema_extra={"minimum": 1},
+            description="Replicas started at most, 1 or more. The organisation may cap it. Platform default: 1.",
         ),
     ] = None
     autoscaling_window: Annotated[
         int | None,
         Field(
-            ge=10,
-            le=3600,
+            json_schema_extra={"minimum": 10, "maximum": 3600},
             description="Seconds of traffic considered for a decision, 10 to 3600. Platform default: 60.",
         ),
     ] = None
     scale_down_delay: Annotated[
         int | None,
-        Field(ge=0, le=3600, description="Seconds waited before scaling down, 0 to 3600. Platform default: 900."),
+        Field(
+            json_schema_extra={"minimum": 0, "maximum": 3600},
+            description="Seconds waited before scaling down, 0 to 3600. Platform default: 900.",
+        ),
     ] = None
     concurrency_target: Annotated[
         int | None,
-        Field(ge=1, description="Requests per replica before scaling up, 1 or more. Platform default: 1."),
+        Field(
+            json_schema_extra={"minimum": 1},
+            description="Requests per replica before scaling up, 1 or more. Platform default: 1.",
+        ),
     ] = None
     target_utilization_percentage: Annotated[
         int | None,
         Field(
-            ge=1,
-            le=100,
+            json_schema_extra={"minimum": 1, "maximum": 100},
             description="Percent of concurrencyTarget at which scaling starts, 1 to 100. Platform default: 70.",
         ),
     ] = None
     target_in_flight_tokens: Annotated[
         int | None,
         Field(
-            ge=1,
+            json_schema_extra={"minimum": 1},
             description="Tokens in flight per replica aimed at, 1 or more. Early access; cannot be cleared once set. "
             "Platform default: none.",
         ),
@@ -96,8 +104,7 @@ class AutoscalingSettings(Model):
     max_scale_down_rate: Annotated[
         int | None,
         Field(
-            ge=1,
-            le=50,
+            json_schema_extra={"minimum": 1, "maximum": 50},
             description="Percent of replicas removed at most per scaleDownDelay, 1 to 50. Cannot be cleared once set. "
             "Platform default: 50.",
         ),
@@ -135,6 +142,57 @@ class AutoscalingSettings(Model):
         return _settings(
             {name: getattr(self, name) for name, alias in zip(FIELDS, _ALIASES, strict=True) if alias in fields}
         )
+
+
+DEFAULTS = AutoscalingSettings(
+    min_replica=0,
+    max_replica=1,
+    autoscaling_window=60,
+    scale_down_delay=900,
+    concurrency_target=1,
+    target_utilization_percentage=70,
+    max_scale_down_rate=50,
+)
+"""What the platform does where it reports no value (its documentation); targetInFlightTokens has no default."""
+
+
+class AutoscalingBaseline(AutoscalingSettings):
+    """Settings found before the first write; where the API reported none, the platform's default."""
+
+    unset: Annotated[
+        list[str],
+        Field(
+            default_factory=list,
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+            description="Fields that had no value and have no default.",
+        ),
+    ]
+
+    def lacks(self, managed: AutoscalingSettings) -> bool:
+        """Tell whether a managed field is not in here yet."""
+        return any(
+            getattr(managed, name) is not None and getattr(self, name) is None and alias not in self.unset
+            for name, alias in zip(FIELDS, _ALIASES, strict=True)
+        )
+
+    def with_found(self, found: AutoscalingSettings, managed: AutoscalingSettings) -> "AutoscalingBaseline":
+        """Return the baseline with the managed fields it lacks, as they were found."""
+        values = self.to_wire()
+        unset = list(self.unset)
+        for name, alias in zip(FIELDS, _ALIASES, strict=True):
+            if getattr(managed, name) is None or name in values or alias in unset:
+                continue
+            value = getattr(found, name) if getattr(found, name) is not None else getattr(DEFAULTS, name)
+            if value is None:
+                unset.append(alias)
+            else:
+                values[name] = value
+        return AutoscalingBaseline(**values, unset=unset)
+
+    @property
+    def settings(self) -> AutoscalingSettings:
+        """The values alone."""
+        return _settings(self.to_wire())
 
 
 def _settings(values: Mapping[str, int | None]) -> AutoscalingSettings:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.autoscaling import AutoscalingBaseline, AutoscalingSettings
 from setpoint.resources.common import (
     Column,
     Identifier,
@@ -82,6 +82,21 @@ class ChainSettings(Model):
     ]
 
 
+class ChainletBaseline(Model):
+    """What was found of one chainlet."""
+
+    name: Annotated[str, Field(description="Name of the chainlet.")]
+    autoscaling: Annotated[AutoscalingBaseline, Field(description="What was found before the first write.")]
+
+
+class ChainBaseline(Model):
+    """What was found before the first write."""
+
+    chainlets: Annotated[
+        list[ChainletBaseline], Field(json_schema_extra=_BY_NAME, description="Settings, one entry per chainlet.")
+    ]
+
+
 class Summary(Model):
     """The chainlets at a glance, in the order of the spec, for the columns of kubectl get."""
 
@@ -99,6 +114,10 @@ class ChainAutoscalingStatus(StatusBase):
     ] = None
     observed: Annotated[
         ChainSettings | None, Field(description="What the remote API reports for the managed fields.")
+    ] = None
+    baseline: Annotated[
+        ChainBaseline | None,
+        Field(description="What was found before the first write, to be put back; with deletionPolicy Restore only."),
     ] = None
 
 

@@ -16,6 +16,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 REQUESTED_AT = f"reconcile.{GROUP}/requestedAt"
 """Annotation that asks for a reconcile now; any new value counts (the convention of Flux and Crossplane)."""
 
+FINALIZER = f"{GROUP}/finalizer"
+"""Keeps a resource until its settings were put back or its row deleted; only on those whose deletionPolicy asks for it."""
+
 BASETEN = "baseten"
 BIFROST = "bifrost"
 """Names of the connections that resources use which name none."""
@@ -111,6 +114,8 @@ class DeletionPolicy(StrEnum):
     """What happens to the remote settings when the resource is deleted."""
 
     ORPHAN = "Orphan"
+    RESTORE = "Restore"
+    DELETE = "Delete"
 
 
 class ConnectionRef(Model):
@@ -144,6 +149,7 @@ class ObjectMeta(Model):
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: list[str] = Field(default_factory=list)
 
 
 class Condition(Model):
@@ -221,8 +227,9 @@ class SpecBase(Model):
     deletion_policy: Annotated[
         DeletionPolicy,
         Field(
-            description="What happens to the remote settings when this resource is deleted. "
-            "Orphan leaves them as they are. Default: Orphan."
+            json_schema_extra={"enum": [DeletionPolicy.ORPHAN, DeletionPolicy.RESTORE]},
+            description="What happens to the remote settings when this resource is deleted. Orphan leaves them as they "
+            "are; Restore puts back what was found before the first write. Default: Orphan.",
         ),
     ] = DeletionPolicy.ORPHAN
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.autoscaling import AutoscalingBaseline, AutoscalingSettings
 from setpoint.resources.common import (
     Column,
     Identifier,
@@ -101,6 +101,10 @@ class DeploymentAutoscalingStatus(StatusBase):
     ] = None
     observed: Annotated[
         AutoscalingSettings | None, Field(description="What the remote API reports for the managed fields.")
+    ] = None
+    baseline: Annotated[
+        AutoscalingBaseline | None,
+        Field(description="What was found before the first write, to be put back; with deletionPolicy Restore only."),
     ] = None
 
 

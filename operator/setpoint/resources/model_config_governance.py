@@ -15,6 +15,7 @@ from setpoint.resources.common import (
     BIFROST,
     BifrostConnectionRef,
     Column,
+    DeletionPolicy,
     Identifier,
     Managed,
     Model,
@@ -174,6 +175,14 @@ class ModelConfigGovernanceSpec(SpecBase):
         RateLimit | None,
         Field(description="The rate limit as a whole; {} removes it. Left out: not managed."),
     ] = None
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Field(
+            description="What happens at the gateway when this resource is deleted. Orphan leaves the limits as they are; "
+            "Restore puts back what was found before the first write; Delete deletes the model config, with the memory "
+            "of what was spent, if this resource created it. Default: Orphan.",
+        ),
+    ] = DeletionPolicy.ORPHAN
 
 
 class GovernanceSettings(Model):
@@ -227,6 +236,10 @@ class ModelConfigGovernanceStatus(StatusBase):
     ] = None
     observed: Annotated[
         GovernanceSettings | None, Field(description="What the gateway reports for the managed limits.")
+    ] = None
+    baseline: Annotated[
+        GovernanceSettings | None,
+        Field(description="What was found before the first write, to be put back; with deletionPolicy Restore only."),
     ] = None
     usage: Annotated[
         list[Usage],

@@ -27,4 +27,4 @@ def namespace(controlplane: ControlPlane) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:10]}"
     controlplane.kubectl("create", "namespace", name)
     yield name
-    controlplane.kubectl("delete", "namespace", name, "--wait=false")
+    controlplane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

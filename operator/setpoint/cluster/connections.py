@@ -25,7 +25,7 @@ from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import AuthenticationFailed
-from setpoint.remotes.hosts import AllowedHosts
+from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.pinned import Check
 from setpoint.resources import ClusterConnection, Connection, Managed
@@ -97,9 +97,10 @@ class ConnectionPool:
         self._labels: dict[str, tuple[float, dict[str, str]]] = {}
 
     def place(self, resource: Managed) -> str | None:
-        """Return the base URL the resource's connection names; None where there is no such connection."""
+        """Return where the resource's connection leads to; None where there is no such connection."""
         connection = self._known(resource)
-        return None if connection is None else self.url(connection) or None
+        url = "" if connection is None else self.url(connection)
+        return place(url) if url else None
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the open connection to Baseten of a resource; `fresh` reads its Secret again.

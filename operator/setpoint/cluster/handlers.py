@@ -50,7 +50,7 @@ def _register_managed(
             if store.drop(key, metadata["uid"], metadata["resourceVersion"]):
                 controller.gone(key)
             return
-        key, news = store.put(kind, body)
+        key, news = store.put(kind, body, listed=type is None)
         if news:
             controller.changed(key)
         elif type == "ADDED":

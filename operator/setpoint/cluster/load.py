@@ -66,4 +66,4 @@ async def _list_all(kube: api.KubeApi, store: Store, namespaces: Sequence[str], 
     for model in MANAGED_KINDS:
         for namespace in namespaces or (None,):
             async for body in kube.objects(api.collection(model, namespace), label_selector):
-                store.put(model.kind(), body)
+                store.put(model.kind(), body, listed=True)

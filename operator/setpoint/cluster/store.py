@@ -3,9 +3,10 @@
 Objects are kept as the few bytes of JSON that matter (identity, spec, status) and read into models when their turn comes:
 a model of ten thousand resources would weigh several times as much.
 
-The watch tells what is there, but kopf's re-list after a gap does not tell what is gone. So a resource is trusted without
-asking only for a short time after it was last seen; later, `confirm` asks the API server before anything is written, and
-the audit (`audit`) drops what a list does not have any more.
+The watch tells what is there, but kopf's re-list after a gap does not tell what is gone, and a list may be older than what
+was known before. So a resource is trusted without asking only for a short time after the watch has streamed it or the API
+server has answered about it; else `confirm` asks the API server before anything is written, and the audit (`audit`) drops
+what a list does not have any more.
 """
 
 import json
@@ -21,7 +22,7 @@ from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnectio
 from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase, StatusBase
 
 TRUST = 15.0
-"""Seconds for which a watch event is proof enough that a resource is there and unchanged."""
+"""Seconds for which a streamed event is proof enough that a resource is there and unchanged."""
 
 REMEMBERED = 300.0
 """Seconds for which a deleted object is known to be deleted: longer than any answer about it may be on its way."""
@@ -48,6 +49,9 @@ class _Entry:
     connection: ConnectionRef
     body: bytes
     seen: float
+    """When it was last shown, by a list or otherwise."""
+    proven: float
+    """When it was last shown by something that cannot be older than what is known."""
 
     @property
     def asks(self) -> tuple[object, ...]:
@@ -78,8 +82,10 @@ class Store:
     def __len__(self) -> int:
         return len(self._managed)
 
-    def put(self, kind: str, body: Mapping[str, Any]) -> tuple[Key, bool]:
+    def put(self, kind: str, body: Mapping[str, Any], *, listed: bool = False) -> tuple[Key, bool]:
         """Keep an object of a managed kind; tell its key and whether it asks for a look it has not had.
+
+        `listed`: a list has shown it, which is no proof that it is still there.
 
         An older version than the one known is ignored, and so is any of an object that was deleted: the answer to the
         operator's own patch may overtake the watch, and be overtaken.
@@ -101,8 +107,11 @@ class Store:
             going="deletionTimestamp" in metadata,
             connection=self._models[kind].reference(body),
             body=_essence(body),
-            seen=self._clock.monotonic(),
+            seen=(now := self._clock.monotonic()),
+            proven=now if not listed else float("-inf"),
         )
+        if listed and known is not None and (known.uid, known.version) == (entry.uid, entry.version):
+            entry.proven = known.proven
         self._managed[key] = entry
         return key, known is not None and known.asks != entry.asks
 
@@ -142,7 +151,7 @@ class Store:
         return self._models[key.kind].model_construct(metadata=metadata, spec=SpecBase(), status=status)
 
     async def confirm(self, key: Key) -> Managed | None:
-        """Return the resource as it is now, asking the API server unless the watch has shown it a moment ago.
+        """Return the resource as it is now, asking the API server unless the watch has streamed it a moment ago.
 
         Raises:
             ClusterUnavailable: the API server could not tell.
@@ -151,7 +160,7 @@ class Store:
         entry = self._managed.get(key)
         if entry is None:
             return None
-        if self._clock.monotonic() - entry.seen > self._trust:
+        if self._clock.monotonic() - entry.proven > self._trust:
             try:
                 body = await self._kube.get(api.item(self._models[key.kind], key.namespace, key.name))
             except ResourceGone:

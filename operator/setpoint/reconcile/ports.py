@@ -137,7 +137,7 @@ class Connections(Protocol):
     """Finds the connection of a resource and keeps it open."""
 
     def place(self, resource: Managed) -> str | None:
-        """Return the base URL the resource's connection names, without asking anybody; None where there is none."""
+        """Return where the resource's connection leads to, alike for all that lead there; None where there is none."""
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the open connection to Baseten the resource refers to; `fresh` reads its Secret again.

@@ -126,6 +126,23 @@ class AllowedHosts:
         return None
 
 
+def place(url: str) -> str:
+    """Return the same text for all spellings of a base URL that mean the same place: host, port, path.
+
+    What cannot be read as a URL is its own place.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return url
+    host = parsed.host.lower().removesuffix(".")
+    short, long = _IN_CLUSTER
+    if host.endswith(long):
+        host = host.removesuffix(long) + short
+    port = parsed.port or _PORTS.get(parsed.scheme)
+    return f"{host}:{port}{parsed.path.rstrip('/')}"
+
+
 def _entry(text: str) -> _Entry:
     match = _ENTRY.fullmatch(text)
     port = int(match["port"]) if match and match["port"] else None

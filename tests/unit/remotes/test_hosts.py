@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setpoint.remotes.hosts import AllowedHosts
+from setpoint.remotes.hosts import AllowedHosts, place
 
 LIST = "api.baseten.co,*.svc,*.svc.cluster.local,127.0.0.1:8080,[2001:db8::1]"
 
@@ -164,3 +164,29 @@ def test_any_text_gets_a_verdict_and_never_an_exception(text: str, start: str) -
     verdict = AllowedHosts.parse(LIST).refusal(start + text, namespaced=True)
 
     assert verdict is None or verdict.strip()
+
+
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("https://api.baseten.co", "https://API.baseten.co.:443/"),
+        ("http://bifrost.ai.svc:8080", "http://bifrost.ai.svc.cluster.local:8080/"),
+        ("http://bifrost.ai.svc/prefix", "http://bifrost.ai.svc:80/prefix/"),
+        ("http://bifrost.ai.svc:443", "https://bifrost.ai.svc"),
+    ],
+)
+def test_spellings_of_one_place_are_alike(url: str, other: str) -> None:
+    assert place(url) == place(other)
+
+
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("https://api.baseten.co", "https://api.baseten.com"),
+        ("http://bifrost.ai.svc:8080", "http://bifrost.ai.svc:8081"),
+        ("http://bifrost.ai.svc/a", "http://bifrost.ai.svc/b"),
+        ("http://[", "http://]"),
+    ],
+)
+def test_other_places_are_not_alike(url: str, other: str) -> None:
+    assert place(url) != place(other)

@@ -103,6 +103,19 @@ def test_restore_of_a_chain_puts_back_chainlet_by_chainlet(stage: Stage) -> None
         assert (settings["min_replica"], settings["max_replica"]) == expected
 
 
+def test_a_chainlet_that_is_gone_does_not_keep_the_others_from_being_restored(stage: Stage) -> None:
+    stage.open()
+    chainlets = {"HelloWorld": {"maxReplica": 3}, "RandInt": {"maxReplica": 2}}
+    stage.cas("hello", HELLO, chainlets, deletionPolicy="Restore")
+    stage.until("cas", "hello", "Synced")
+    stage.baseten.remove_chainlet("c-hello", "production", "RandInt")
+    gone(stage, "cas", "hello")
+    assert told(stage, "hello", "Restored")[0] == "Normal"
+    settings = stage.baseten.settings(chain="c-hello", environment="production", chainlet="HelloWorld")
+    assert settings is not None
+    assert settings["max_replica"] == 1
+
+
 def test_back_to_orphan_takes_the_finalizer_and_the_baseline_away(stage: Stage) -> None:
     stage.open()
     stage.das("free", FREE, {"maxReplica": 7}, deletionPolicy="Restore")

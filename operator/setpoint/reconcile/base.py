@@ -217,7 +217,7 @@ class Reconciler(Kind[C, R, S, T]):
 
     def _contest(self, resource: R, memory: Memory, attempt: Attempt, target: T) -> S | Verdict:
         """Claim the target; return the settings of what is not another resource's, a verdict where all of it is."""
-        desired = self.desired(resource)
+        desired = self.present(target, self.desired(resource))
         rivals = attempt.claim(self._things(resource, target) if self.writes(resource) else frozenset())
         memory.contested = None
         if not rivals:

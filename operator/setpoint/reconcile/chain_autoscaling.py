@@ -1,7 +1,7 @@
 """ChainAutoscaling: the chainlets of one environment of a Baseten chain, written as one batch."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from setpoint.reconcile.base import ANY_TIME, Reconciler
@@ -34,6 +34,8 @@ class ChainTarget:
     environment: str
     by_name: bool = False
     """The chain was looked up by its name, which may be someone else's by now."""
+    there: frozenset[str] | None = None
+    """The chainlets there are, where the resource is being deleted: what is gone needs no restoring."""
 
 
 class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarget]):
@@ -136,11 +138,22 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         Raises:
             RemoteError: the chain's name is unknown or ambiguous, or the API could not tell.
         """
-        target = resource.spec.target
-        if target.chain_id is not None:
-            return ChainTarget(target.chain_id, target.environment)
-        chain_id = await client.chain_id(target.chain_name or "")
-        return ChainTarget(chain_id, target.environment, by_name=True)
+        spec = resource.spec.target
+        if spec.chain_id is not None:
+            target = ChainTarget(spec.chain_id, spec.environment)
+        else:
+            target = ChainTarget(await client.chain_id(spec.chain_name or ""), spec.environment, by_name=True)
+        if resource.metadata.deletion_timestamp is None:
+            return target
+        now = self._clock.monotonic()
+        environment = await client.chain_environment(target.chain_id, target.environment, not_before=now, urgent=True)
+        return replace(target, there=frozenset(environment.chainlets))
+
+    def present(self, target: ChainTarget, desired: Chainlets) -> Chainlets:
+        """Return the settings of the chainlets there still are."""
+        if target.there is None:
+            return desired
+        return {name: settings for name, settings in desired.items() if name in target.there} or desired
 
     async def write(
         self, client: Baseten, target: ChainTarget, settings: Chainlets, *, urgent: bool

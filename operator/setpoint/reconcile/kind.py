@@ -56,6 +56,11 @@ class Kind(ABC, Generic[C, R, S, T]):
         `target` is None where nobody was asked: then spec and status tell, or nothing does.
         """
 
+    def present(self, target: T, desired: S) -> S:
+        """Return the settings of what there still is; where a resource is deleted, the rest is no obstacle."""
+        del target
+        return desired
+
     def uncontested(self, desired: S, others: frozenset[Hashable]) -> S | None:
         """Return what is left of the settings without those of things that others manage; None where nothing is."""
         del desired, others

@@ -45,3 +45,9 @@ class Finalizers:
         if key not in self.objects or self.objects[key]["metadata"]["uid"] != meta.uid:
             raise ResourceGone("gone")
         return key, self.objects[key]["metadata"]
+
+
+def identity(objects: dict[Key, dict[str, Any]], key: Key) -> tuple[str, int] | None:
+    """Return uid and generation of an object."""
+    metadata = objects.get(key, {}).get("metadata")
+    return None if metadata is None else (metadata["uid"], metadata["generation"])

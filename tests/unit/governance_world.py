@@ -29,7 +29,7 @@ from tests.simulators.bifrost.control import BifrostCommands
 from tests.simulators.bifrost.routes import CONFIG, CONFIGS, VERSION, table
 from tests.simulators.bifrost.specs import DEFAULT_WORLD, GLOBAL_ROW, Generation, Options, RowSpec
 from tests.simulators.bifrost.world import World as Rows
-from tests.unit.finalizers import Finalizers
+from tests.unit.finalizers import Finalizers, identity
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL, PROVIDER = "gpt-4o", "openai"
@@ -145,6 +145,9 @@ class Cluster(Finalizers):
     def get(self, key: Key) -> Managed | None:
         body = self.objects.get(key)
         return None if body is None else ModelConfigGovernance.from_body(body)
+
+    def identity(self, key: Key) -> tuple[str, int] | None:
+        return identity(self.objects, key)
 
     def bare(self, key: Key) -> Managed | None:
         return self.get(key)

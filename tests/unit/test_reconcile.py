@@ -22,7 +22,7 @@ from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
 from setpoint.resources.common import Managed, StatusBase
-from tests.unit.finalizers import Finalizers
+from tests.unit.finalizers import Finalizers, identity
 from tests.virtual_time import now, run
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,6 +86,9 @@ class World(Finalizers):
     def get(self, key: Key) -> Managed | None:
         body = self.objects.get(key)
         return None if body is None else DeploymentAutoscaling.from_body(body)
+
+    def identity(self, key: Key) -> tuple[str, int] | None:
+        return identity(self.objects, key)
 
     def bare(self, key: Key) -> Managed | None:
         return self.get(key)

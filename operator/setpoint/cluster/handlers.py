@@ -37,6 +37,23 @@ def register(
             _register_connection(registry, kind, store, controller, monitor)
 
 
+def shown(kind: str, event: str | None, body: Mapping[str, Any], store: Store, controller: Controller) -> None:
+    """Keep what the watch shows of a managed kind, and say that it may have to be looked at; None: a list shows it."""
+    metadata = body["metadata"]
+    if event == "DELETED":
+        key = Key(kind, metadata.get("namespace", ""), metadata["name"])
+        if store.drop(key, metadata["uid"], metadata["resourceVersion"]):
+            controller.gone(key)
+        return
+    key, news = store.put(kind, body, listed=event is None)
+    if news:
+        controller.changed(key)
+    elif event == "ADDED":
+        controller.added(key)
+    else:
+        controller.seen(key)
+
+
 def _register_managed(
     registry: kopf.OperatorRegistry, model: type[Managed], store: Store, controller: Controller
 ) -> None:
@@ -44,19 +61,7 @@ def _register_managed(
 
     @kopf.on.event(GROUP, VERSION, model.PLURAL, registry=registry, id=f"{kind}-seen")
     async def seen(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 - kopf's name
-        metadata = body["metadata"]
-        if type == "DELETED":
-            key = Key(kind, metadata.get("namespace", ""), metadata["name"])
-            if store.drop(key, metadata["uid"], metadata["resourceVersion"]):
-                controller.gone(key)
-            return
-        key, news = store.put(kind, body, listed=type is None)
-        if news:
-            controller.changed(key)
-        elif type == "ADDED":
-            controller.added(key)
-        else:
-            controller.seen(key)
+        shown(kind, type, body, store, controller)
 
 
 def _register_connection(

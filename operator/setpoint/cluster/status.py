@@ -7,7 +7,7 @@ from typing import Any
 from setpoint.cluster import api
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.store import Store
-from setpoint.reconcile.ports import ClusterUnavailable, Event, Key, ResourceGone
+from setpoint.reconcile.ports import ClusterUnavailable, Event, Key, ResourceChanged, ResourceGone
 from setpoint.resources.common import FINALIZER, Managed, StatusBase
 
 log = logging.getLogger(__name__)
@@ -25,35 +25,29 @@ class StatusWriter:
         self._events = events
 
     async def status(self, resource: Managed, status: StatusBase) -> None:
-        """Send what differs from the status as last shown by the API server, if it is still the same object.
+        """Send what differs from the status as last shown by the API server, if that is still what it has.
 
-        A successor of the same name must keep its own status. A merge patch cannot ask for that: the API server ignores
-        the uid in one of a custom resource's `/status` (measured with 1.35). The `test` of a JSON patch does.
+        Only the whole of a status is true: half of it on top of what another process wrote since would not be. And a
+        successor of the same name must keep its own. A merge patch cannot ask for either: the API server ignores the uid in
+        one of a custom resource's `/status` (measured with 1.35). The `test` of a JSON patch does.
 
         Raises:
             ResourceGone: the resource is not there any more, or another one has its name.
+            ResourceChanged: it has another spec by now.
             ClusterUnavailable: the API server did not take it.
         """
         meta = resource.metadata
         key = Key(resource.kind(), meta.namespace, meta.name)
-        known = self._store.status_known(key)
-        if known is None:
-            raise ResourceGone(f"{key} is not there any more")
-        changes = operations(known, without_empty(status.dump()))
-        if not changes:
-            return
+        wanted = without_empty(status.dump())
         path = api.item(type(resource), meta.namespace, meta.name)
-        same = {"op": "test", "path": "/metadata/uid", "value": meta.uid}
-        try:
-            body = await self._kube.json_patch(f"{path}/status", [same, *changes])
-        except api.RequestRefused as error:
-            current = await self._kube.get(path)
-            if current["metadata"]["uid"] != meta.uid:
-                raise ResourceGone(f"{key} is another one now") from None
-            # A field that was to be removed is not there, or the CRD has other rules: the next try starts from this.
-            self._store.put(key.kind, current)
-            raise ClusterUnavailable(str(error)) from None
-        self._store.put(key.kind, body)
+        for _ in range(TRIES):
+            known = self._known(key, meta.uid)
+            if known["metadata"]["generation"] > meta.generation:
+                raise ResourceChanged(f"{key} has another spec by now")
+            changes = operations(known["status"], wanted)
+            if not changes or await self._patched(key, f"{path}/status", path, known["metadata"], changes):
+                return
+        raise ClusterUnavailable(f"{key} changes all the time")
 
     async def hold(self, resource: Managed) -> None:
         """Put the finalizer onto a resource; nothing is sent where it has it.
@@ -73,30 +67,43 @@ class StatusWriter:
         meta = resource.metadata
         key = Key(resource.kind(), meta.namespace, meta.name)
         path = api.item(type(resource), meta.namespace, meta.name)
-        known = self._store.metadata(key)
         for _ in range(TRIES):
-            if known is None or known["uid"] != meta.uid:
-                raise ResourceGone(f"{key} is not there any more")
+            known = self._known(key, meta.uid)["metadata"]
             before = known.get("finalizers") or []
             after = change(before)
             if after == before:
                 return
             if len(after) > len(before) and "deletionTimestamp" in known:
                 raise ResourceGone(f"{key} is being deleted")
-            operations = [
-                {"op": "test", "path": "/metadata/uid", "value": meta.uid},
-                {"op": "test", "path": "/metadata/resourceVersion", "value": known["resourceVersion"]},
-                {"op": "add", "path": "/metadata/finalizers", "value": after},
-            ]
-            try:
-                body = await self._kube.json_patch(path, operations)
-            except api.RequestRefused as error:
-                body = await self._kube.get(path)
-                if body["metadata"]["resourceVersion"] == known["resourceVersion"]:
-                    raise ClusterUnavailable(str(error)) from None
-            known = body["metadata"]
-            self._store.put(key.kind, body)
+            changes = [{"op": "add", "path": "/metadata/finalizers", "value": after}]
+            if await self._patched(key, path, path, known, changes):
+                return
         raise ClusterUnavailable(f"{key} changes all the time")
+
+    def _known(self, key: Key, uid: str) -> dict[str, Any]:
+        known = self._store.body(key)
+        if known is None or known["metadata"]["uid"] != uid:
+            raise ResourceGone(f"{key} is not there any more")
+        return known
+
+    async def _patched(
+        self, key: Key, path: str, whole: str, known: Mapping[str, Any], changes: list[dict[str, Any]]
+    ) -> bool:
+        """Patch an object if it is the version that is known; False where it is another one, which is known then."""
+        same = [
+            {"op": "test", "path": "/metadata/uid", "value": known["uid"]},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": known["resourceVersion"]},
+        ]
+        try:
+            body = await self._kube.json_patch(path, [*same, *changes])
+        except api.RequestRefused as error:
+            body = await self._kube.get(whole)
+            if body["metadata"]["resourceVersion"] == known["resourceVersion"]:
+                raise ClusterUnavailable(str(error)) from None
+            self._store.learn(key.kind, body)
+            return False
+        self._store.learn(key.kind, body)
+        return True
 
     def event(self, resource: Managed, event: Event) -> None:
         """Tell what happened, in the background."""

@@ -52,6 +52,8 @@ class _Entry:
     """When it was last shown, by a list or otherwise."""
     proven: float
     """When it was last shown by something that cannot be older than what is known."""
+    told: tuple[object, ...] | None
+    """What the controller was told of last; the operator's own requests may have learnt more since."""
 
     @property
     def asks(self) -> tuple[object, ...]:
@@ -83,22 +85,36 @@ class Store:
         return len(self._managed)
 
     def put(self, kind: str, body: Mapping[str, Any], *, listed: bool = False) -> tuple[Key, bool]:
-        """Keep an object of a managed kind; tell its key and whether it asks for a look it has not had.
+        """Keep what the watch shows of a managed kind; tell its key and whether it asks for a look it was not told of.
 
         `listed`: a list has shown it, which is no proof that it is still there.
+        """
+        key, entry = self._keep(kind, body, listed=listed)
+        if entry is None:
+            return key, False
+        news = entry.told is not None and entry.told != entry.asks
+        entry.told = entry.asks
+        return key, news
 
-        An older version than the one known is ignored, and so is any of an object that was deleted: the answer to the
-        operator's own patch may overtake the watch, and be overtaken.
+    def learn(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Keep what the API server answered to the operator itself; what is new in it the watch will tell."""
+        self._keep(kind, body, listed=False)
+
+    def _keep(self, kind: str, body: Mapping[str, Any], *, listed: bool) -> tuple[Key, _Entry | None]:
+        """Keep an object, and return its entry; None for one that was deleted.
+
+        An older version than the one known is ignored: an answer to the operator's own patch may overtake the watch, and
+        be overtaken.
         """
         metadata = body["metadata"]
         key = Key(kind, metadata.get("namespace", ""), metadata["name"])
         dropped = self._dropped.get(metadata["uid"])
         if dropped is not None and not _older(dropped[1], metadata["resourceVersion"]):
-            return key, False
+            return key, None
         known = self._managed.get(key)
-        if known is not None and known.uid == metadata["uid"] and _older(metadata["resourceVersion"], known.version):
+        if known is not None and _older(metadata["resourceVersion"], known.version):
             known.seen = self._clock.monotonic()
-            return key, False
+            return key, known
         entry = _Entry(
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
@@ -109,11 +125,12 @@ class Store:
             body=_essence(body),
             seen=(now := self._clock.monotonic()),
             proven=now if not listed else float("-inf"),
+            told=known.told if known is not None else None,
         )
         if listed and known is not None and (known.uid, known.version) == (entry.uid, entry.version):
             entry.proven = known.proven
         self._managed[key] = entry
-        return key, known is not None and known.asks != entry.asks
+        return key, entry
 
     def drop(self, key: Key, uid: str, version: str | None = None) -> bool:
         """Forget the object of that uid, which was deleted or left the shard at that version; tell whether it was known."""
@@ -150,6 +167,11 @@ class Store:
             status = StatusBase()
         return self._models[key.kind].model_construct(metadata=metadata, spec=SpecBase(), status=status)
 
+    def identity(self, key: Key) -> tuple[str, int] | None:
+        """Return uid and generation of the newest known version, or None."""
+        entry = self._managed.get(key)
+        return None if entry is None else (entry.uid, entry.generation)
+
     async def confirm(self, key: Key) -> Managed | None:
         """Return the resource as it is now, asking the API server unless the watch has streamed it a moment ago.
 
@@ -168,24 +190,16 @@ class Store:
                 return None
             except api.RequestRefused as error:
                 raise ClusterUnavailable(str(error)) from None
-            self.put(key.kind, body)
+            self.learn(key.kind, body)
         return self.get(key)
 
-    def status_known(self, key: Key) -> dict[str, Any] | None:
-        """Return the status as the API server last showed it, or None where the resource is not known."""
+    def body(self, key: Key) -> dict[str, Any] | None:
+        """Return metadata, spec and status as the API server last showed them, or None where it is not known."""
         entry = self._managed.get(key)
         if entry is None:
             return None
-        status: dict[str, Any] = json.loads(entry.body).get("status") or {}
-        return status
-
-    def metadata(self, key: Key) -> dict[str, Any] | None:
-        """Return the metadata as the API server last showed it, or None where the resource is not known."""
-        entry = self._managed.get(key)
-        if entry is None:
-            return None
-        metadata: dict[str, Any] = json.loads(entry.body)["metadata"]
-        return metadata
+        body: dict[str, Any] = json.loads(entry.body)
+        return body
 
     def known(self, kind: str) -> dict[Key, Identity]:
         """Return key and identity of every known resource of a kind."""

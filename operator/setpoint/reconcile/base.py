@@ -84,6 +84,8 @@ class Reconciler(Kind[C, R, S, T]):
     async def reconcile(self, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         """Look at one resource, do what is needed, and tell what came of it."""
         if resource.spec.suspend:
+            # Paused, not given up: whoever suspends it does not want another one to take over.
+            attempt.claim(self.stakes(resource))
             return self._suspended(resource, memory)
         return await self._ask(resource, memory, attempt, self._converge)
 

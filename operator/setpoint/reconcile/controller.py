@@ -32,6 +32,7 @@ from setpoint.reconcile.ports import (
     Event,
     Key,
     Reporter,
+    ResourceChanged,
     ResourceGone,
     View,
 )
@@ -92,6 +93,7 @@ class Controller:
 
     def changed(self, key: Key) -> None:
         """Tell that the resource has a new spec or asks for a look now."""
+        self._staked(key)
         self._queue.add(key, Priority.URGENT)
 
     def loaded(self, keys: Iterable[Key]) -> None:
@@ -191,7 +193,7 @@ class Controller:
                 await self._reporter.release(resource)
             return await reconciler.reconcile(resource, memory, attempt)
         except ResourceGone:
-            self.gone(key)
+            self._vanished(key, resource)
             return None
         except Superseded:
             return None
@@ -209,6 +211,10 @@ class Controller:
 
         def claim(things: frozenset[Thing]) -> Mapping[Thing, Key]:
             nonlocal owned
+            if self._view.identity(key) != (resource.metadata.uid, resource.metadata.generation):
+                # What it is now has other claims.
+                self.changed(key)
+                raise Superseded
             rivals = self._claim(key, resource, things)
             owned = self._ownership.own(key)
             return rivals
@@ -234,7 +240,7 @@ class Controller:
         try:
             await self._reporter.hold(resource)
             await self._reporter.status(resource, status)
-        except ResourceGone:
+        except (ResourceGone, ResourceChanged):
             self.changed(key)
             raise Superseded from None
 
@@ -249,9 +255,7 @@ class Controller:
         if self._may_write is not None and not self._may_write():
             raise ClusterUnavailable("the lease has not been renewed")
         if current is None or current.metadata.uid != resource.metadata.uid:
-            self.gone(key)
-            if current is not None:
-                self.changed(key)
+            self._vanished(key, resource)
             raise Superseded
         known = resource.metadata
         if (current.metadata.generation, current.metadata.deletion_timestamp) != (
@@ -268,13 +272,16 @@ class Controller:
             raise Superseded
 
     async def _report(self, key: Key, resource: Managed, outcome: Outcome) -> None:
-        for woken in outcome.wake:
+        for woken in sorted(outcome.wake):
             self._queue.add_after(woken, self._random.uniform(0, WAKE_SPREAD))
         if outcome.status is not None:
             try:
                 await self._reporter.status(resource, outcome.status)
             except ResourceGone:
-                self.gone(key)
+                self._vanished(key, resource)
+                return
+            except ResourceChanged:
+                self.changed(key)
                 return
             except ClusterUnavailable as error:
                 log.warning("status not written: %s", error, extra={"object": key._asdict()})
@@ -302,8 +309,20 @@ class Controller:
             log.warning("finalizer not removed: %s", error, extra={"object": key._asdict()})
             self._queue.add_rate_limited(key)
             return False
-        self.gone(key)
+        self._vanished(key, resource)
         return True
+
+    def _vanished(self, key: Key, resource: Managed) -> None:
+        """Forget the resource of a look; one of the same name that came meanwhile is looked at instead."""
+        current = self._view.identity(key)
+        if current is None or current[0] == resource.metadata.uid:
+            self.gone(key)
+            return
+        memory = self._memory.get(key)
+        if memory is not None and memory.uid == resource.metadata.uid:
+            del self._memory[key]
+        self._staked(key)
+        self.changed(key)
 
     async def _report_unreadable(self, key: Key, error: ValidationError) -> None:
         """Say on the resource itself that it does not fit the model, which the CRD's rules otherwise prevent."""
@@ -352,7 +371,7 @@ class Controller:
         return self._ownership.rivals(key, things)
 
     def _wake(self, keys: Iterable[Key]) -> None:
-        for key in keys:
+        for key in sorted(keys):
             self._queue.add(key, Priority.URGENT)
 
     def _remember(self, key: Key, resource: Managed) -> Memory:

@@ -73,6 +73,9 @@ class View(Protocol):
             pydantic.ValidationError: there is one, but it does not fit the model.
         """
 
+    def identity(self, key: Key) -> tuple[str, int] | None:
+        """Return uid and generation of the newest known version; None where there is none."""
+
     def bare(self, key: Key) -> Managed | None:
         """Return a resource whose spec does not fit the model, with an empty spec; None where there is none."""
 
@@ -108,6 +111,7 @@ class Reporter(Protocol):
 
         Raises:
             ResourceGone: the resource is not there any more, or another one has its name.
+            ResourceChanged: it has another spec by now.
             ClusterUnavailable: the API server did not take it; to be tried again.
         """
 
@@ -166,6 +170,10 @@ class ConnectionNotAllowed(ConnectionProblem):
 
 class ClusterUnavailable(Exception):
     """The Kubernetes API server did not answer, or not now."""
+
+
+class ResourceChanged(Exception):
+    """The resource has another spec by now: what was found out about it is of the past."""
 
 
 class ResourceGone(Exception):

@@ -4,6 +4,7 @@ The fields, and that unknown ones are refused while a null leaves the value as i
 management API reference; defaults and ranges are those of Baseten's autoscaling documentation.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias, TypeVar
@@ -96,6 +97,14 @@ def check_range(changes: Mapping[str, Value], merged: Mapping[str, Value], cap: 
         raise invalid(f"min_replica ({least}) must not be greater than max_replica ({most})")
 
 
+def _now() -> float:
+    """Return the seconds of the loop that answers, which may be virtual ones."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
+
+
 class Converging:
     """The settings of one thing: what a read shows, what is on its way, and what waits for a build or promotion."""
 
@@ -107,7 +116,7 @@ class Converging:
     @property
     def shown(self) -> Values | None:
         """What a read shows now; None until the thing was deployed."""
-        now = time.monotonic()
+        now = _now()
         due = max((place for place, (when, _) in enumerate(self._coming, 1) if when <= now), default=0)
         # Whatever was written before goes with it, or an older value would come out last.
         for _, changes in self._coming[:due]:
@@ -132,7 +141,7 @@ class Converging:
 
     def write(self, changes: Values, *, delay: float) -> None:
         """Change values so many seconds from now."""
-        self._coming.append((time.monotonic() + delay, changes))
+        self._coming.append((_now() + delay, changes))
 
     def queue(self, changes: Values) -> None:
         """Keep changes until they are released."""

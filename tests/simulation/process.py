@@ -1,0 +1,306 @@
+"""One operator process: the real parts from the watch's events to the remotes' clients, and how it may die."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from setpoint.cluster.api import KubeApi
+from setpoint.cluster.audit import Audit
+from setpoint.cluster.handlers import shown
+from setpoint.cluster.load import load
+from setpoint.cluster.status import StatusWriter
+from setpoint.cluster.store import Store
+from setpoint.reconcile.base import Reconciler
+from setpoint.reconcile.chain_autoscaling import ChainReconciler
+from setpoint.reconcile.controller import Controller
+from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
+from setpoint.reconcile.gate import Gate
+from setpoint.reconcile.model_config_governance import GovernanceReconciler
+from setpoint.reconcile.ports import ClusterUnavailable, ConnectionNotFound, Event, Handle, Key, LoopClock
+from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.bifrost import Bifrost
+from setpoint.remotes.credential import Credential
+from setpoint.remotes.limits import Limits
+from setpoint.resources import Managed
+from tests.simulation.apiserver import ApiServer, moment
+from tests.simulation.remotes import Fault, Remotes, Thing, Values, Wire, baseten_table, gateway_table
+from tests.virtual_time import now
+
+SECRET_LIFETIME = 60.0
+WORKERS = 4
+
+KubeFault = str | None
+"""`before` (refused), `after` (applied, and the answer lost) or None."""
+
+
+class Clock(LoopClock):
+    """Virtual time, with a date."""
+
+    def now(self) -> datetime:
+        """Return the virtual time of day."""
+        return moment()
+
+
+class Fate:
+    """When a process dies: at so many side effects from now, or when somebody ends it."""
+
+    def __init__(self) -> None:
+        self.dead = asyncio.Event()
+        self.steps_left: int | None = None
+        self.where = ""
+
+    def step(self, where: str) -> None:
+        """Come to a side effect; dying there is as final as SIGKILL: nothing of this process happens any more."""
+        self.breathe()
+        if self.steps_left is None:
+            return
+        self.steps_left -= 1
+        if self.steps_left <= 0:
+            self.where = where
+            self.dead.set()
+            raise asyncio.CancelledError
+
+    def breathe(self) -> None:
+        """Do nothing, unless dead."""
+        if self.dead.is_set():
+            raise asyncio.CancelledError
+
+
+class Kube(KubeApi):
+    """The operator's requests, to the API server in memory."""
+
+    def __init__(self, server: ApiServer, random: Random, fate: Fate, fault: Callable[[str], KubeFault]) -> None:
+        self.namespace = "setpoint-system"
+        self._server = server
+        self._random = random
+        self._fate = fate
+        self._fault = fault
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return an object."""
+        await self._way("GET")
+        return self._server.get(path)
+
+    async def json_patch(self, path: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
+        """Change an object."""
+        what = "a status write" if path.endswith("/status") else "a finalizer change"
+        await self._way("PATCH", before=True)
+        self._fate.step(f"before {what}")
+        fault = self._fault("PATCH")
+        if fault == "before":
+            raise ClusterUnavailable("the API server answered 500")
+        body = self._server.patch(path, operations)
+        self._fate.step(f"after {what}")
+        if fault == "after":
+            raise ClusterUnavailable("the answer was lost")
+        return body
+
+    async def _way(self, method: str, *, before: bool = False) -> None:
+        await asyncio.sleep(self._random.uniform(0.001, 0.05))
+        self._fate.breathe()
+        if not before and self._fault(method) is not None:
+            raise ClusterUnavailable("the API server answered 503")
+
+    async def _items(self, path: str, label_selector: str | None, accept: str) -> AsyncIterator[dict[str, Any]]:
+        await self._way("LIST")
+        for body in self._server.listed(path):
+            yield body
+
+
+class StaleKube(Kube):
+    """An API server that lists what was there some time ago."""
+
+    seconds = 0.0
+
+    async def _items(self, path: str, label_selector: str | None, accept: str) -> AsyncIterator[dict[str, Any]]:
+        await self._way("LIST")
+        kinds = {key: body for key, body in self._server.before(self.seconds).items() if path.endswith(_plural(key))}
+        for body in kinds.values():
+            yield body
+
+
+class Connections:
+    """Both connections of the story, with the Secret's value kept for a minute."""
+
+    def __init__(self, story: "Surroundings", fate: Fate) -> None:
+        self._story = story
+        self._fate = fate
+        self._clients: dict[str, tuple[float, str, Any, Gate[Key]]] = {}
+
+    def place(self, resource: Managed) -> str | None:
+        """Return where the connection leads to."""
+        return "gateway" if resource.kind() == "ModelConfigGovernance" else "baseten"
+
+    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
+        """Return the client of Baseten."""
+        client, gate = self._open("baseten", Baseten.connect, baseten_table(self._story.remotes), fresh=fresh)
+        return Handle("Connection baseten", client, gate)
+
+    async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
+        """Return the client of the gateway."""
+        client, gate = self._open("gateway", Bifrost.connect, gateway_table(self._story.remotes), fresh=fresh)
+        return Handle("Connection bifrost", client, gate)
+
+    def _open(self, name: str, connect: Callable[..., Any], table: Any, *, fresh: bool) -> tuple[Any, Gate[Key]]:
+        if self._story.secret is None:
+            raise ConnectionNotFound("there is no Secret")
+        read, key, client, gate = self._clients.get(name, (float("-inf"), "", None, Gate()))
+        if now() - read > SECRET_LIFETIME or fresh:
+            if client is None or key != self._story.secret:
+                key = self._story.secret
+                gate.probe_now()
+                client = connect(
+                    url=f"https://{name}",
+                    credential=Credential.authorization("Bearer", key),
+                    requests_per_second=80,
+                    timeout=30,
+                    limits=Limits(),
+                    transport=Wire(
+                        self._story.remotes,
+                        table,
+                        self._story.random,
+                        step=self._fate.step,
+                        fault=self._story.remote_fault,
+                        applied=self._story.written,
+                    ),
+                )
+            read = now()
+        self._clients[name] = (read, key, client, gate)
+        return client, gate
+
+
+class Surroundings:
+    """What a process finds around it; the story fills it in."""
+
+    server: ApiServer
+    remotes: Remotes
+    random: Random
+    secret: str | None
+
+    def remote_fault(self, method: str, path: str) -> Fault | None:
+        """Return what goes wrong with a request to a remote."""
+        raise NotImplementedError
+
+    def kube_fault(self, method: str) -> KubeFault:
+        """Return what goes wrong with a request to the API server."""
+        raise NotImplementedError
+
+    def written(self, before: dict[Thing, Values]) -> None:
+        """Hear of a write that took effect."""
+        raise NotImplementedError
+
+    def told(self, resource: Managed, event: Event) -> None:
+        """Hear of an Event."""
+        raise NotImplementedError
+
+
+class Events:
+    """Where Events go."""
+
+    def __init__(self, story: Surroundings, fate: Fate) -> None:
+        self._story = story
+        self._fate = fate
+
+    def post(self, resource: Managed, event: Event) -> None:
+        """Tell the story."""
+        if not self._fate.dead.is_set():
+            self._story.told(resource, event)
+
+
+class Process:
+    """An operator process from its start to its end."""
+
+    def __init__(self, story: Surroundings, *, stale: float = 0.0) -> None:
+        self._story = story
+        self.fate = Fate()
+        kube = Kube(story.server, story.random, self.fate, story.kube_fault)
+        self._lists = StaleKube(story.server, story.random, self.fate, story.kube_fault)
+        self._lists.seconds = stale
+        clock = Clock()
+        self.store = Store(kube, clock)
+        connections = Connections(story, self.fate)
+        self.controller = self._controller(kube, connections, clock)
+        self.audit = Audit(
+            kube=kube,
+            store=self.store,
+            controller=self.controller,
+            clock=clock,
+            namespaces=(),
+            label_selector=None,
+        )
+        self.cut = False
+        """The watch shows nothing while this is set, and lists when it is not any more."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.working: asyncio.Task[None] | None = None
+
+    def _controller(self, kube: Kube, connections: Connections, clock: Clock) -> Controller:
+        reconcilers: Mapping[str, Reconciler[Any, Any, Any, Any]] = {
+            "DeploymentAutoscaling": DeploymentReconciler(connections, clock),
+            "ChainAutoscaling": ChainReconciler(connections, clock),
+            "ModelConfigGovernance": GovernanceReconciler(connections, clock),
+        }
+        return Controller(
+            view=self.store,
+            reporter=StatusWriter(kube, self.store, Events(self._story, self.fate)),  # type: ignore[arg-type] # has all that is used
+            reconcilers=reconcilers,
+            clock=clock,
+            random=self._story.random,
+            workers=WORKERS,
+        )
+
+    async def start(self) -> None:
+        """List, look, watch."""
+        self.working = asyncio.create_task(self.controller.run())
+        self._tasks = [self.working, asyncio.create_task(self._run()), asyncio.create_task(self.audit.run())]
+
+    async def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await load(
+                self._lists,
+                self.store,
+                self.controller,
+                namespaces=(),
+                label_selector=None,
+                stopping=asyncio.Event(),
+            )
+            await self._watch()
+
+    async def _watch(self) -> None:
+        """Show lists first, then what happens, in order and a little late; a cut loses what happens meanwhile."""
+        while True:
+            await asyncio.sleep(self._story.random.uniform(0.01, 2))
+            place = len(self._story.server.history)
+            for key, body in self._story.server.objects.items():
+                shown(key.kind, None, body, self.store, self.controller)
+            while not self.cut:
+                if place == len(self._story.server.history):
+                    await self._story.server.news()
+                    await asyncio.sleep(self._story.random.choice([0.01, 0.05, 0.2, 3.0]))
+                    continue
+                for change in self._story.server.history[place:]:
+                    place += 1
+                    shown(change.key.kind, change.type, change.body, self.store, self.controller)
+            while self.cut:  # noqa: ASYNC110 - healed by the story, which says so to nobody
+                await asyncio.sleep(0.5)
+
+    async def stop(self) -> None:
+        """End as after SIGTERM: what is under way ends."""
+        self.controller.stop()
+        if self.working is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.working
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End at once; nothing of this process happens any more."""
+        self.fate.dead.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _plural(key: Key) -> str:
+    return f"{key.kind.lower()}s"

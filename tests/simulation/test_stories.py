@@ -1,0 +1,40 @@
+"""A few hundred simulated hours, and that the simulation finds the bugs it is there for."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.planted import PLANTS
+from tests.simulation.run import played
+
+SEEDS = 200
+ENOUGH = 300
+"""Stories within which every planted bug is found; most take a few."""
+
+_ONE = (
+    "from tests.simulation.story import play; r = play({seed}); print(r.log, r.checks, r.writes, r.deaths, r.violation)"
+)
+
+
+def test_no_story_violates_what_must_hold() -> None:
+    failed = [f"seed {result.seed}: {result.violation}" for result in played(range(SEEDS)) if result.violation]
+    assert failed == []
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_bug_is_found(plant: str) -> None:
+    assert any(result.violation for result in played(range(ENOUGH), plant=plant))
+
+
+def test_a_seed_plays_the_same_story_again_in_another_process() -> None:
+    def told(hash_seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", _ONE.format(seed=7)]
+        root = Path(__file__).parents[2]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert told("1") == told("2")

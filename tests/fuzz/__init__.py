@@ -1,0 +1,1 @@
+"""Manifests, answers and objects that nobody would write, made by hypothesis; FUZZ=20 plays twenty times as many."""

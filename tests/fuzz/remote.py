@@ -1,0 +1,103 @@
+"""The simulators' own tables behind a transport without sockets, with a place for somebody who garbles the answers."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from tests.simulators.api import Call, Handler, RefusedError, Reply, Table
+
+MISSING = Reply(404, {"message": "There is no such path"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and what was answered; no status and no body where the connection broke."""
+
+    method: str
+    path: str
+    """As it was sent, still quoted."""
+    sent: Any
+    """The body of the request."""
+    status: int | None
+    answered: bytes | None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it was to change something."""
+        return self.method != "GET"
+
+    def told(self) -> Any:
+        """Return the body of a successful answer, None where there is none that can be read."""
+        if self.answered is None or self.status is None or not 200 <= self.status < 300:
+            return None
+        try:
+            return json.loads(self.answered)
+        except (ValueError, RecursionError):
+            return None
+
+
+Garble = Callable[[httpx.Request, Reply], httpx.Response]
+
+
+def plain(_: httpx.Request, reply: Reply) -> httpx.Response:
+    """Return an answer as it is meant."""
+    return response(reply.status, reply.encoded(), dict(reply.headers))
+
+
+def response(status: int, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    """Return an answer that is still to be read, as one from a socket is."""
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return httpx.Response(status, headers=encoded, stream=httpx.ByteStream(body))
+
+
+@dataclass
+class Remote(httpx.AsyncBaseTransport):
+    """One remote API."""
+
+    table: Table
+    garble: Garble = plain
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Do what is asked for, and answer more or less as the simulator does."""
+        await asyncio.sleep(0.001)
+        content = await request.aread()
+        path = request.url.raw_path.decode()
+        reply = self._reply(request.method, path, content)
+        sent = json.loads(content) if content else None
+        try:
+            answer = self.garble(request, reply)
+        except httpx.HTTPError:
+            self.exchanges.append(Exchange(request.method, path, sent, None, None))
+            raise
+        body = b"".join([chunk async for chunk in answer.aiter_raw()])
+        self.exchanges.append(Exchange(request.method, path, sent, answer.status_code, body))
+        return httpx.Response(answer.status_code, headers=answer.headers.raw, stream=httpx.ByteStream(body))
+
+    def _reply(self, method: str, path: str, content: bytes) -> Reply:
+        handlers, params = self._found(path)
+        if method not in handlers:
+            return MISSING
+        try:
+            return handlers[method](Call(params, content, {}))
+        except RefusedError as refusal:
+            return refusal.reply
+
+    def _found(self, path: str) -> tuple[dict[str, Handler], dict[str, str]]:
+        parts = path.split("/")
+        for template, handlers in self.table.items():
+            pattern = template.split("/")
+            if len(pattern) == len(parts) and all(
+                one.startswith("{") or one == other for one, other in zip(pattern, parts, strict=True)
+            ):
+                return dict(handlers), {
+                    one.strip("{}"): unquote(other)
+                    for one, other in zip(pattern, parts, strict=True)
+                    if one.startswith("{")
+                }
+        return {}, {}

@@ -169,7 +169,7 @@ class HttpApi:
         content_type = None
         parsed = None
         try:
-            parsed = None if body is None else answers.parse(body)
+            parsed = None if body is None else answers.parse(self._credential.redact_body(body))
         except answers.UnreadableError:
             content_type = self.redact(answers.media_type(response.headers))
         if response.is_success:

@@ -112,7 +112,7 @@ class Bifrost:
                 raw = await self._http.request("GET", _VERSION, {}, urgent=True)
             except RemoteError:
                 return self._version
-            self._version = clean_message(raw)[:64] if isinstance(raw, str) else None
+            self._version = clean_message(self._http.redact(raw))[:64] if isinstance(raw, str) else None
             self._version_read = now
         return self._version
 
@@ -156,7 +156,11 @@ class Bifrost:
             rate_limit=None if settings.rate_limit is None or settings.rate_limit.empty else settings.rate_limit,
         )
         body |= parts(kept, generation, {})
-        return await self._written("POST", _LIST, {}, body, urgent=urgent)
+        answer, made = await self._written("POST", _LIST, {}, body, urgent=urgent)
+        if made.identity != identity:
+            # A gateway that knows no scopes ignores them, for example.
+            raise await self.misunderstood(f"asked to make a model config of {identity}, it made another one")
+        return answer, made
 
     async def update(
         self, row: ModelConfig, settings: GovernanceSettings, *, urgent: bool
@@ -172,7 +176,10 @@ class Bifrost:
             if row.identity.provider is not None:
                 body["provider"] = row.identity.provider
         body |= parts(settings, row.generation, matched(row, settings.budgets or []))
-        return await self._written("PUT", _ONE, {"mc_id": row.id}, body, urgent=urgent)
+        answer, changed = await self._written("PUT", _ONE, {"mc_id": row.id}, body, urgent=urgent)
+        if (changed.id, changed.identity) != (row.id, row.identity):
+            raise await self.misunderstood(f"asked to change model config {row.id}, it answered with another one")
+        return answer, changed
 
     async def delete(self, mc_id: str, *, urgent: bool) -> Answer:
         """Delete a model config, and with it the memory of what was spent.

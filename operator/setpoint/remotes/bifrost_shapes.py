@@ -17,12 +17,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from setpoint.remotes.credential import REDACTED
 from setpoint.remotes.errors import RemoteFailure
 from setpoint.resources.common import clean_message
 from setpoint.resources.model_config_governance import LARGEST_LIMIT, Budget, GovernanceSettings, RateLimit, Scope
 
 _SCOPES = {Scope.GLOBAL: "global", Scope.VIRTUAL_KEY: "virtual_key", Scope.USER: "user"}
 _METRICS = {"tokens": "token", "token": "token", "requests": "request", "request": "request"}
+
+LONGEST_ID = 253
+LONGEST_WORD = 64
+"""Characters of a duration or a time that are read; a spec's durations are shorter."""
 
 
 class Generation(IntEnum):
@@ -80,17 +85,22 @@ class ModelConfig:
 
     @classmethod
     def from_wire(cls, raw: Any) -> "ModelConfig":
-        """Return the model config in an item; it has a `problem` where only its id and identity make sense.
+        """Return the model config in an item; it has a `problem` where only its identity makes sense.
 
         Raises:
-            RemoteFailure: it has no id or no model_name.
+            RemoteFailure: it has no model_name.
         """
         match raw:
-            case {"id": str(id_), "model_name": str(model_name)} if id_:
+            case {"model_name": str(model_name)}:
                 generation = _generation(raw)
                 identity = _identity(raw, model_name, generation)
             case _:
-                raise RemoteFailure("the gateway reports a model config without id or model_name", status=200)
+                raise RemoteFailure("the gateway reports a model config without model_name", status=200)
+        id_ = raw.get("id")
+        if not isinstance(id_, str) or not _is_id(id_):
+            # Left out, it would look as if there were none of its identity.
+            problem = f"of a model config of {model_name}: id should be a text of at most {LONGEST_ID} characters"
+            return cls("", identity, generation, GovernanceSettings(), {}, (), problem)
         try:
             budgets = _budgets(raw, generation)
             rate_limit = _rate_limit(raw)
@@ -129,7 +139,7 @@ def rows(raw: Any) -> list[ModelConfig]:
     return [
         ModelConfig.from_wire(item)
         for item in found
-        if isinstance(item, Mapping) and isinstance(item.get("id"), str) and isinstance(item.get("model_name"), str)
+        if isinstance(item, Mapping) and isinstance(item.get("model_name"), str)
     ]
 
 
@@ -217,7 +227,7 @@ def _settings(rate_limit: Mapping[str, Any]) -> RateLimit:
             raise _UnreadableError(f"{metric}_max_limit should be a whole number of at most 64 bits")
         fields[f"{metric}_max_limit"] = int(limit)
         duration = rate_limit.get(f"{metric}_reset_duration")
-        fields[f"{metric}_reset_duration"] = clean_message(duration) if isinstance(duration, str) else None
+        fields[f"{metric}_reset_duration"] = _words(duration) or None
     return RateLimit(**fields)
 
 
@@ -235,7 +245,7 @@ def _windows(rate_limit: Mapping[str, Any]) -> list[Window]:
     return [
         Window(
             limit=f"{metric}s",
-            reset_duration=clean_message(str(rate_limit.get(f"{metric}_reset_duration") or "")),
+            reset_duration=_words(rate_limit.get(f"{metric}_reset_duration")),
             max_limit=_number(rate_limit, f"{metric}_max_limit"),
             current_usage=_number(rate_limit, f"{metric}_current_usage"),
             last_reset=_moment(rate_limit, f"{metric}_last_reset"),
@@ -245,8 +255,16 @@ def _windows(rate_limit: Mapping[str, Any]) -> list[Window]:
     ]
 
 
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID and text.isprintable() and REDACTED not in text
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        # A whole number of JSON has no limit, a floating-point one has.
+        return False
 
 
 def _number(raw: Mapping[str, Any], name: str) -> float:
@@ -255,9 +273,12 @@ def _number(raw: Mapping[str, Any], name: str) -> float:
 
 
 def _text(budget: Mapping[str, Any]) -> str:
-    return clean_message(str(budget["reset_duration"]))
+    return _words(budget["reset_duration"])
+
+
+def _words(value: object) -> str:
+    return clean_message(value)[:LONGEST_WORD] if isinstance(value, str) else ""
 
 
 def _moment(raw: Mapping[str, Any], name: str) -> str | None:
-    value = raw.get(name)
-    return clean_message(value)[:64] if isinstance(value, str) and value else None
+    return _words(raw.get(name)) or None

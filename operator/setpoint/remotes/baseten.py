@@ -141,7 +141,7 @@ class Baseten:
         for item in deployments:
             if item.get(f"is_{deployment}") is True if deployment in _NAMED_DEPLOYMENTS else item["id"] == deployment:
                 return Deployment.from_wire(item)
-        there = _named(f"{item['id']} ({item.get('name')})" for item in deployments)
+        there = _named(_called(item) for item in deployments)
         raise TargetNotFound(f"model {model_id} has no deployment {deployment}; it has {there}")
 
     async def environment(
@@ -239,6 +239,11 @@ class Baseten:
             return ids
 
         return await self._reads.get(template, read, not_before=not_before, urgent=True)
+
+
+def _called(deployment: Item) -> str:
+    name = deployment.get("name")
+    return f"{deployment['id']} ({name})" if isinstance(name, str) else str(deployment["id"])
 
 
 def _named(things: Iterable[str]) -> str:

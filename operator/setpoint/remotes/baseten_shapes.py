@@ -4,6 +4,7 @@ Reading is tolerant where it can be: lists may hold items that make no sense, wo
 is asked for: whatever cannot be read there is a `RemoteFailure`, never a guess.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,6 +14,10 @@ from setpoint.remotes.errors import RemoteFailure
 from setpoint.resources.autoscaling import AutoscalingSettings
 
 Item: TypeAlias = Mapping[str, Any]
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""What a spec may name by its id, too."""
+ANY = re.compile(r".+", re.DOTALL)
 
 _SETTLED = frozenset(
     {"ACTIVE", "SCALED_TO_ZERO", "INACTIVE", "UNHEALTHY", "DEPLOY_FAILED", "BUILD_FAILED", "BUILD_STOPPED", "FAILED"}
@@ -126,7 +131,7 @@ def written(raw: Any) -> Answer:
 
 
 def items(raw: Any, field: str, *, key: str) -> list[Item]:
-    """Return the items of a list in a body, without those that do not have a text as their `key`.
+    """Return the items of a list in a body, without those that do not have a text as their `key`, or an id that is none.
 
     Raises:
         RemoteFailure: the body has no such list.
@@ -134,7 +139,12 @@ def items(raw: Any, field: str, *, key: str) -> list[Item]:
     found = raw.get(field) if isinstance(raw, Mapping) else None
     if not isinstance(found, list):
         raise RemoteFailure(f"Baseten answered a read without a list of {field.replace('_', ' ')}", status=200)
-    return [item for item in found if isinstance(item, Mapping) and isinstance(item.get(key), str)]
+    pattern = ID if key == "id" else ANY
+    return [
+        item
+        for item in found
+        if isinstance(item, Mapping) and isinstance(item.get(key), str) and pattern.fullmatch(item[key])
+    ]
 
 
 def _settings(raw: Item, whose: str) -> AutoscalingSettings | None:

@@ -1,7 +1,7 @@
 """How much is tried: few and always the same examples in `make test`, and as many others as one likes by hand."""
 
 import os
-from typing import Any, Final
+from typing import Final
 
 from hypothesis import HealthCheck, Phase, settings
 
@@ -9,7 +9,7 @@ TIMES: Final = int(os.environ.get("FUZZ", "1"))
 """How many times as many examples as usual; more than once also means others each time."""
 
 
-def examples(usual: int) -> Any:
+def examples(usual: int) -> settings:
     """Return the settings of a property that is usually held against so many examples."""
     return settings(
         max_examples=usual * TIMES,

@@ -14,7 +14,9 @@ _CONFIGS = "/api/governance/model-configs"
 
 def snake(values: Json) -> dict[str, Any]:
     """Return fields by their names on the wire, without those that are null."""
-    return {re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", key): v for key, v in values.items() if v is not None}
+    return {
+        re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", key): v for key, v in values.items() if v is not None
+    }
 
 
 def assert_of_spec(kind: str, spec: Json, exchanges: list[Exchange]) -> None:
@@ -39,12 +41,12 @@ def _deployment(spec: Json, exchange: Exchange, told: list[Any]) -> None:
     wanted = snake(spec["autoscaling"])
     assert exchange.method == "PATCH"
     if "environment" in target:
-        assert exchange.path in {f"/v1/models/{quote(one, safe='')}/environments/{target['environment']}" for one in ids}
+        assert exchange.path in {_path("/v1/models", one, f"/environments/{target['environment']}") for one in ids}
         assert exchange.sent.keys() == {"autoscaling_settings"}
         _settings(wanted, exchange.sent["autoscaling_settings"])
     else:
         end = f"/deployments/{target['deployment']}/autoscaling_settings"
-        assert exchange.path in {f"/v1/models/{quote(one, safe='')}{end}" for one in ids}
+        assert exchange.path in {_path("/v1/models", one, end) for one in ids}
         _settings(wanted, exchange.sent)
 
 
@@ -53,7 +55,7 @@ def _chain(spec: Json, exchange: Exchange, told: list[Any]) -> None:
     ids = {target["chainId"]} if "chainId" in target else _ids(told, "chains", target["chainName"])
     end = f"/environments/{target['environment']}/chainlet_settings/autoscaling_settings"
     assert exchange.method == "PATCH"
-    assert exchange.path in {f"/v1/chains/{quote(one, safe='')}{end}" for one in ids}
+    assert exchange.path in {_path("/v1/chains", one, end) for one in ids}
     assert exchange.sent.keys() == {"updates"}
     wanted = {one["name"]: snake(one["autoscaling"]) for one in spec["chainlets"]}
     names = [update["chainlet_name"] for update in exchange.sent["updates"]]
@@ -83,8 +85,8 @@ def _governance(spec: Json, exchange: Exchange, told: list[Any]) -> None:
         assert "modelConfigId" not in spec
     else:
         assert exchange.method == "PUT"
-        mine = {row.get("id") for row in rows if is_mine(spec, row)}
-        assert exchange.path in {f"{_CONFIGS}/{quote(str(one), safe='')}" for one in mine}
+        mine = [row["id"] for row in rows if is_mine(spec, row) and isinstance(row.get("id"), str)]
+        assert exchange.path in {_path(_CONFIGS, one) for one in mine}
     if "budgets" in sent:
         known = {str(one.get("id")) for row in rows for one in _list(row, "budgets") if isinstance(one, dict)}
         for one in sent["budgets"]:
@@ -149,7 +151,7 @@ def _row_in_force(spec: Json, exchange: Exchange, body: Any) -> bool | None:
         return None
     rows = [row for row in _rows(body) if is_mine(spec, row)]
     if exchange.method == "PUT":
-        rows = [row for row in rows if exchange.path == f"{_CONFIGS}/{row.get('id')}"]
+        rows = [row for row in rows if exchange.path == _path(_CONFIGS, str(row.get("id")))]
     if "modelConfigId" in spec:
         rows = [row for row in rows if row.get("id") == spec["modelConfigId"]]
     if exchange.method == "GET" and isinstance(body, dict) and isinstance(body.get("model_configs"), list) and not rows:
@@ -161,17 +163,20 @@ def _limits_in_force(spec: Json, row: Json) -> bool:
     budgets = wanted_budgets(spec)
     single = row.get("budget") if not row.keys() & {"scope", "budgets", "rate_limits"} else None
     listed = [single] if single else _list(row, "budgets")
-    shown = {one.get("reset_duration"): one.get("max_limit") for one in listed if isinstance(one, dict)}
-    if budgets is not None and (shown != budgets or any(isinstance(one, bool) for one in shown.values())):
+    shown = {str(one.get("reset_duration")): one.get("max_limit") for one in listed if isinstance(one, dict)}
+    if budgets is not None and not (shown == budgets and all(_same(shown[one], budgets[one]) for one in budgets)):
         return False
     if spec.get("rateLimit") is None:
         return True
     limits = row.get("rate_limit") or {
         f"{str(one.get('metric')).removesuffix('s')}_{name}": one.get(name)
         for one in _list(row, "rate_limits")
+        if isinstance(one, dict)
         for name in ("max_limit", "reset_duration")
     }
     wanted = snake(spec["rateLimit"])
+    if not isinstance(limits, dict):
+        return False
     for metric in ("token", "request"):
         limit = limits.get(f"{metric}_max_limit")
         if limit != wanted.get(f"{metric}_max_limit") or isinstance(limit, bool):
@@ -202,6 +207,10 @@ def is_mine(spec: Json, row: Json) -> bool:
     if shown["scope"] == "global":
         shown["scope_id"] = None
     return shown == wire_identity(spec)
+
+
+def _path(collection: str, id_: str, end: str = "") -> str:
+    return f"{collection}/{quote(id_, safe='', errors='replace')}{end}"
 
 
 def _ids(told: Iterable[Any], field: str, name: str) -> set[str]:

@@ -11,12 +11,30 @@ from setpoint.resources import Managed
 from tests.fuzz.schema import MATCHES, Schema, allows, holds, kept, spec_schema
 
 LARGEST = 2**63 - 1
-ODD_NAMES = ("*", ".", "..", "a/b", "ж", "名前", "🦙", "e\u0301", "\u202eabc", "a\nb", "\x7f", "%2e%2e", "x" * 253, " ", "null")
+ODD_NAMES = (
+    "*",
+    ".",
+    "..",
+    "a/b",
+    "ж",
+    "名前",
+    "🦙",
+    "e\u0301",
+    "\u202eabc",
+    "a\nb",
+    "\x7f",
+    "%2e%2e",
+    "x" * 253,
+    " ",
+    "null",
+)
 INTERVALS = ("30s", "5m", "24h", "1h30m", "90s", "1440m", "86400s", "0h0m30s", "000000000000030s", "1m1m1m")
 
 Spec = dict[str, Any]
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+_CHARACTERS = st.characters(exclude_categories=["Cs"])
+
+texts = st.text(_CHARACTERS, max_size=20)
 scalars: SearchStrategy[Any] = st.one_of(
     st.none(),
     st.booleans(),
@@ -111,15 +129,13 @@ def _strings(schema: Schema) -> SearchStrategy[str]:
     most = schema.get("maxLength", 253)
     if pattern := MATCHES.search(rule):
         return st.from_regex(pattern[1].replace("$", r"\Z")).filter(lambda text: len(text) <= most)
-    return st.sampled_from(ODD_NAMES) | st.text(
-        st.characters(exclude_categories=("Cs",)), min_size=schema.get("minLength", 0), max_size=12
-    )
+    return st.sampled_from(ODD_NAMES) | st.text(_CHARACTERS, min_size=schema.get("minLength", 0), max_size=12)
 
 
 def _spoil(spec: Spec, where: int, how: str, value: Any) -> Spec:
     places = list(_places(spec))
-    path = places[where % len(places)]
-    return _changed(spec, path, how, value)
+    spoiled_spec: Spec = _changed(spec, places[where % len(places)], how, value)
+    return spoiled_spec
 
 
 def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -28,7 +28,9 @@ Verdict = dict[str, Any] | str
 
 
 @pytest.fixture
-def judge(served: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Managed], list[Spec]], list[Verdict]]:
+def judge(
+    served: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[type[Managed], list[Spec]], list[Verdict]]:
     """Let the API server judge manifests without keeping them."""
     monkeypatch.setenv("KUBECONFIG", str(served.kubeconfig))
 

@@ -1,0 +1,243 @@
+"""Answers as no API should give them: valid ones with something else in one place, and such as are none at all."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from tests.fuzz.remote import response
+from tests.fuzz.specs import anything
+from tests.fuzz.stage import SECRET
+from tests.simulators.api import Reply
+
+MARK = "m4rk-0f-wh4t-n0b0dy-4sk3d-f0r"
+"""Stands where nothing of a body is meant to be shown."""
+
+_DEEP = {"@deep@": 200, "@deeper@": 900, "@deepest@": 100_000}
+
+How = Literal["put", "drop", "twice", "within"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to one place of an answer's JSON."""
+
+    where: int
+    how: How
+    value: Any
+
+    def applied(self, body: Any) -> Any:
+        """Return the body with the change; a place is a value in it, counted from the first."""
+        places = list(_places(body))
+        return self._at(body, places[self.where % len(places)])
+
+    def _at(self, value: Any, path: tuple[str | int, ...]) -> Any:
+        if not path:
+            return self.value if self.how == "put" else {"note": MARK} if self.how == "drop" else [value, value]
+        copy: Any = dict(value) if isinstance(value, dict) else list(value)
+        [name, *rest] = path
+        if rest:
+            copy[name] = self._at(copy[name], tuple(rest))
+        elif self.how == "put":
+            copy[name] = self.value
+        elif self.how == "within":
+            copy[name] = [copy[name]]
+        elif self.how == "drop":
+            del copy[name]
+        elif isinstance(copy, list) and isinstance(name, int):
+            copy.insert(name, copy[name])
+        else:
+            copy[f"{name}_"] = copy[name]
+        return copy
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """What becomes of one answer."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    body: bytes | None = None
+    """Instead of the answer's own."""
+    cut: float | None = None
+    """Part of the body that is left."""
+    broken: type[httpx.TransportError] | None = None
+
+    def answer(self, reply: Reply) -> httpx.Response:
+        """Return the answer, or raise what the transport would."""
+        if self.broken is not None:
+            raise self.broken("it broke")
+        body = marked(reply.body)
+        for change in self.changes:
+            body = change.applied(body)
+        sent = encoded(body) if self.body is None else self.body
+        if self.cut is not None:
+            sent = sent[: int(len(sent) * self.cut)]
+        return response(self.status or reply.status, sent, {**reply.headers, **self.headers})
+
+
+def marked(body: Any) -> Any:
+    """Return a body with a field in every object that nobody has asked for."""
+    match body:
+        case dict():
+            return {**{name: marked(value) for name, value in body.items()}, "zz": MARK}
+        case list():
+            return [marked(value) for value in body]
+        case _:
+            return body
+
+
+def encoded(body: Any) -> bytes:
+    """Return the JSON of a body, with what Python's own encoder cannot write."""
+    text = json.dumps(body)
+    for name, depth in _DEEP.items():
+        text = text.replace(f'"{name}"', "[" * depth + "]" * depth)
+    return text.replace('"@huge@"', "9" * 5000).encode()
+
+
+def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield path
+    inside: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in inside:
+        if name != "zz":
+            yield from _places(one, (*path, name))
+
+
+values: SearchStrategy[Any] = st.one_of(
+    anything,
+    st.sampled_from([*_DEEP, "@huge@", float("nan"), float("inf"), -float("inf"), 10**400, -(10**400), 1e308, -1]),
+    st.sampled_from(
+        ["\ud800", "a\x00b\x1b[31m\u2028", "x" * 5000, "-", "24h", "0s", "1" * 300 + "d", "ACTIVE", "QUEUED"]
+    ),
+    st.sampled_from([SECRET, f"a {SECRET} b", {"message": f"no {SECRET}"}, [SECRET], {SECRET: SECRET}]),
+    st.sampled_from([{"note": MARK}, [{"note": MARK}], {MARK: 1}, {"id": {"note": MARK}, "name": [{"note": MARK}]}]),
+)
+
+errors: SearchStrategy[Any] = st.one_of(
+    st.fixed_dictionaries(
+        {"trace": st.just(MARK)},
+        optional={
+            "message": values.filter(lambda value: value != {MARK: 1}),
+            "error": st.sampled_from(
+                ["out of order", {"message": f"\x07 {SECRET} " + "long " * 1000, "type": MARK}, None]
+            ),
+            "detail": st.sampled_from([[{"msg": "wrong", "loc": [MARK], "input": MARK}], f"{SECRET}", [[["deep"]]]]),
+            "retry_after": st.sampled_from([0, -1, 3, 37.5, 1e300, 10**400, float("nan"), "soon", None, True, [1]]),
+        },
+    ),
+    values,
+)
+
+_moments = st.sampled_from(
+    [
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Sat, 01 Jan 0001 00:00:00 +2359",
+        "0",
+        ", , ,",
+        "1 2",
+    ]
+)
+_header_texts = _moments | st.sampled_from(
+    [
+        "",
+        "-1",
+        "1",
+        "59",
+        "1e309",
+        "nan",
+        "0x10",
+        "3600000",
+        "soon",
+        " ",
+        "\xff",
+        SECRET,
+        "٣".encode().decode("latin-1"),
+    ]
+)
+headers: SearchStrategy[dict[str, str]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "retry-after": _header_texts | st.text(st.characters(max_codepoint=126, min_codepoint=32), max_size=30),
+        "date": _moments | st.text(st.characters(max_codepoint=126, min_codepoint=32), max_size=30),
+        "content-type": st.sampled_from(["text/html", f"text/{SECRET}", "\x1b[31m", "application/json; " + "x" * 3000]),
+        "location": st.just(f"https://elsewhere/{SECRET}"),
+        "x-trace": st.just(MARK),
+    },
+)
+statuses = st.sampled_from(
+    [
+        200,
+        201,
+        204,
+        206,
+        299,
+        301,
+        304,
+        307,
+        400,
+        401,
+        402,
+        403,
+        404,
+        405,
+        408,
+        409,
+        410,
+        418,
+        422,
+        425,
+        429,
+        451,
+        500,
+        502,
+        503,
+        599,
+    ]
+)
+places = st.integers(0, 400)
+changes = st.builds(Change, places, st.sampled_from(["put", "put", "put", "drop", "twice", "within"]), values)
+bodies = st.one_of(
+    st.sampled_from(
+        [
+            b"",
+            b"null",
+            b"{",
+            b"<html><body>502</body></html>",
+            b"\xff\xfe",
+            b"\xef\xbb\xbf{}",
+            b'"\\ud800"',
+            b"[" * 100_000,
+        ]
+    ),
+    st.sampled_from([b'{"status": "ACCEPTED", "status": 7}', b"NaN", b"-", b'{"a":1}{"a":2}', b"9" * 5000]),
+    st.binary(max_size=20),
+    values.map(encoded),
+)
+transport_errors = st.sampled_from(
+    [
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.ReadError,
+        httpx.ReadTimeout,
+        httpx.RemoteProtocolError,
+        httpx.PoolTimeout,
+    ]
+)
+
+garbled: SearchStrategy[Garbled] = st.one_of(
+    st.just(Garbled()),
+    st.builds(Garbled, changes=st.tuples(changes)),
+    st.builds(Garbled, changes=st.tuples(changes)),
+    st.builds(Garbled, changes=st.tuples(changes, changes)),
+    st.builds(Garbled, status=statuses, headers=headers, body=errors.map(encoded)),
+    st.builds(Garbled, status=statuses, headers=headers),
+    st.builds(Garbled, body=bodies, headers=headers),
+    st.builds(Garbled, cut=st.floats(0, 1)),
+    st.builds(Garbled, broken=transport_errors),
+)

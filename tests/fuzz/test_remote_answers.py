@@ -1,0 +1,146 @@
+"""Whatever a remote answers: no crash, no lie, no other write, nothing shown that should not be, and sync afterwards."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.garbling import MARK, Garbled, garbled
+from tests.fuzz.profile import examples
+from tests.fuzz.promises import assert_of_spec, in_force
+from tests.fuzz.remote import plain
+from tests.fuzz.stage import SECRET, Stage, logged
+from tests.simulators.api import Reply
+from tests.simulators.bifrost.specs import GLOBAL_ROW, Generation
+from tests.virtual_time import run
+
+LONGEST = 12 * 3600.0
+"""Seconds within which the garbled answers have been asked for."""
+
+LONG_ENOUGH = 2 * 3600.0
+"""Seconds within which everything is in sync again; a remote may ask for an hour's rest."""
+
+DAS, CAS, MCG = "DeploymentAutoscaling", "ChainAutoscaling", "ModelConfigGovernance"
+SETTINGS = {"minReplica": 2, "maxReplica": 7, "autoscalingWindow": 600, "maxScaleDownRate": 25}
+BUDGET = {"maxLimit": 150.5, "resetDuration": "1d"}
+RATE = {"requestMaxLimit": 1000, "requestResetDuration": "1m"}
+GPT = {"modelName": "gpt-4o", "provider": "openai"}
+
+SPECS: dict[str, tuple[str, dict[str, Any], Generation]] = {
+    "deployment": (DAS, {"target": {"modelId": "m-greeter", "deployment": "d-free"}, "autoscaling": SETTINGS}, 2),
+    "production": (DAS, {"target": {"modelName": "greeter", "deployment": "production"}, "autoscaling": SETTINGS}, 2),
+    "environment": (DAS, {"target": {"modelName": "greeter", "environment": "staging"}, "autoscaling": SETTINGS}, 2),
+    "chain": (
+        CAS,
+        {
+            "target": {"chainName": "hello", "environment": "production"},
+            "chainlets": [
+                {"name": "RandInt", "autoscaling": SETTINGS},
+                {"name": "HelloWorld", "autoscaling": {"maxReplica": 3}},
+            ],
+        },
+        2,
+    ),
+    "budget": (MCG, {**GPT, "budget": BUDGET}, 1),
+    "budgets and rate limit": (
+        MCG,
+        {**GPT, "budgets": [BUDGET, {"maxLimit": 3, "resetDuration": "1h"}], "rateLimit": RATE},
+        2,
+    ),
+    "rate limit": (MCG, {**GPT, "modelConfigId": GLOBAL_ROW, "rateLimit": RATE}, 3),
+    "new row": (
+        MCG,
+        {"modelName": "new", "scope": "virtualKey", "scopeId": "vk-team-b", "budget": BUDGET, "rateLimit": RATE},
+        2,
+    ),
+    "no limits": (MCG, {**GPT, "budgets": [], "rateLimit": {}}, 2),
+}
+
+
+@dataclass
+class Story:
+    """One resource, and a remote whose first answers are garbled."""
+
+    kind: str
+    spec: dict[str, Any]
+    generation: Generation
+    coming: list[Garbled]
+    violations: list[str] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def play(self) -> None:
+        """Let it happen, then let the remote be as it should, and look at everything that was said and done."""
+        stage = Stage(self.generation)
+        key = stage.add(self.kind, {**self.spec, "interval": "5m"})
+        remote = stage.remote(key)
+        self.exchanges = remote.exchanges
+        remote.garble = self._garble
+        stage.kube.on_status = self._told
+        with logged() as lines:
+            async with stage.operator():
+                async with asyncio.timeout(LONGEST):
+                    await self.over.wait()
+                await asyncio.sleep(LONG_ENOUGH)
+                quiet = len([one for one in remote.exchanges if one.writes])
+                await asyncio.sleep(1800)
+        for line in lines:
+            assert "the operator failed" not in line, line
+            assert "Traceback" not in line, line
+            assert SECRET not in line, line
+        assert self.violations == []
+        assert stage.conditions(key)["Ready"] == ("True", "Synced"), stage.store.status_known(key)
+        assert len([one for one in remote.exchanges if one.writes]) == quiet
+        last = next(one for one in reversed(remote.exchanges) if in_force(self.kind, self.spec, one) is not None)
+        assert in_force(self.kind, self.spec, last)
+        assert_of_spec(self.kind, self.spec, remote.exchanges)
+        for event in stage.events.told:
+            self._shown(event.message)
+        assert self.violations == []
+
+    def _garble(self, request: httpx.Request, reply: Reply) -> httpx.Response:
+        if not self.coming:
+            return plain(request, reply)
+        next_one = self.coming.pop(0)
+        if not self.coming:
+            self.over.set()
+        return next_one.answer(reply)
+
+    def _told(self, body: dict[str, Any]) -> None:
+        status = body["status"]
+        ready = next(
+            (one for one in status.get("conditions", ()) if one["type"] == "Ready"), {"status": "", "reason": ""}
+        )
+        if ready["reason"] == "InternalError":
+            self.violations.append("InternalError")
+        if ready["status"] == "True":
+            verdicts = [in_force(self.kind, self.spec, one) for one in self.exchanges]
+            if [one for one in verdicts if one is not None][-1:] != [True]:
+                self.violations.append(f"Ready, but {self.exchanges[-1]}")
+        self._walk(status)
+
+    def _walk(self, value: Any) -> None:
+        match value:
+            case dict():
+                for one in value.values():
+                    self._walk(one)
+            case list():
+                for one in value:
+                    self._walk(one)
+            case str():
+                self._shown(value)
+
+    def _shown(self, text: str) -> None:
+        if SECRET in text or MARK in text or not text.isprintable() or len(text) > 1024:
+            self.violations.append(f"shown: {text!r}")
+
+
+@pytest.mark.parametrize("name", SPECS)
+@examples(40)
+@given(coming=st.lists(garbled, min_size=1, max_size=6))
+def test_whatever_is_answered_the_operator_stays_sane(name: str, coming: list[Garbled]) -> None:
+    kind, spec, generation = SPECS[name]
+    run(Story(kind, spec, generation, list(coming)).play())

@@ -37,9 +37,13 @@ class Change:
     value: Any
 
     def applied(self, body: Any) -> Any:
-        """Return the body with the change; a place is a value in it, counted from the first."""
-        places = list(_places(body))
-        return self._at(body, places[self.where % len(places)])
+        """Return the body with the change; `where` says at which field, and then at which of those of that name."""
+        places: dict[str, list[tuple[str | int, ...]]] = {}
+        for place in _places(body):
+            name = next((part for part in reversed(place) if isinstance(part, str)), "")
+            places.setdefault(name, []).append(place)
+        same = list(places.values())[self.where % len(places)]
+        return self._at(body, same[self.where // len(places) % len(same)])
 
     def _at(self, value: Any, path: tuple[str | int, ...]) -> Any:
         if not path:

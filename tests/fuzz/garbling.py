@@ -36,14 +36,18 @@ class Change:
     how: How
     value: Any
 
-    def applied(self, body: Any) -> Any:
-        """Return the body with the change; `where` says at which field, and then at which of those of that name."""
+    def applied(self, body: Any, shift: int) -> Any:
+        """Return the body with the change; `where` says at which field, and then at which of those of that name.
+
+        `shift` moves it on, since hypothesis likes to draw the same again.
+        """
+        where = self.where + shift
         places: dict[str, list[tuple[str | int, ...]]] = {}
         for place in _places(body):
             name = next((part for part in reversed(place) if isinstance(part, str)), "")
             places.setdefault(name, []).append(place)
-        same = list(places.values())[self.where % len(places)]
-        return self._at(body, same[self.where // len(places) % len(same)])
+        same = list(places.values())[where % len(places)]
+        return self._at(body, same[where // len(places) % len(same)])
 
     def _at(self, value: Any, path: tuple[str | int, ...]) -> Any:
         if not path:
@@ -78,13 +82,13 @@ class Garbled:
     """Part of the body that is left."""
     broken: type[httpx.TransportError] | None = None
 
-    def answer(self, reply: Reply) -> httpx.Response:
+    def answer(self, reply: Reply, shift: int) -> httpx.Response:
         """Return the answer, or raise what the transport would."""
         if self.broken is not None:
             raise self.broken("it broke")
         body = marked(reply.body)
-        for change in self.changes:
-            body = change.applied(body)
+        for number, change in enumerate(self.changes):
+            body = change.applied(body, shift + 11 * number)
         sent = encoded(body) if self.body is None else self.body
         if self.cut is not None:
             sent = sent[: int(len(sent) * self.cut)]

@@ -69,6 +69,7 @@ FOUND: dict[str, tuple[str, list[Garbled]]] = {
         "budgets and rate limit",
         [MEANT, row(rate_limit={"request_max_limit": 1000, "request_reset_duration": {"note": MARK}})],
     ),
+    "a provider that is an object": ("rate limit", [rows(provider={"note": MARK})]),
     "a release that is the credential": ("budgets and rate limit", [body([]), body(SECRET)]),
     "a row that is named by the credential": ("budgets and rate limit", [rows(id=SECRET)]),
     "a deployment that is named by the credential": ("production", [MEANT, MEANT, deployments(name=SECRET)] * 2),

@@ -326,7 +326,9 @@ def _found(rows: list[ModelConfig], target: RowTarget) -> ModelConfig | None:
             f"the gateway has no model config {target.pinned} (spec.modelConfigId); of {target.identity} it has {there}"
         )
     if pinned.identity != target.identity:
-        raise TargetNotFound(f"model config {pinned.id} is of {pinned.identity}, not of {target.identity}")
+        raise TargetNotFound(
+            f"model config {pinned.id} is of {pinned.identity or 'something unknown'}, not of {target.identity}"
+        )
     return pinned
 
 

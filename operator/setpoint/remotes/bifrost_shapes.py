@@ -74,7 +74,7 @@ class ModelConfig:
 
     id: str
     identity: Identity | None
-    """None where its scope is a word not known here, so that it is nobody's."""
+    """None where its scope is a word not known here, or a part of it no text, so that it is nobody's."""
     generation: Generation
     settings: GovernanceSettings
     budget_ids: Mapping[str, str]
@@ -173,14 +173,16 @@ def _generation(raw: Mapping[str, Any]) -> Generation:
 
 
 def _identity(raw: Mapping[str, Any], model_name: str, generation: Generation) -> Identity | None:
-    provider = raw.get("provider") or None
+    provider, scope_id = raw.get("provider") or None, raw.get("scope_id") or None
+    if not isinstance(provider, str | None) or not isinstance(scope_id, str | None):
+        return None
     if generation is Generation.ONE_BUDGET:
         return Identity(model_name, provider, Scope.GLOBAL, None)
     word = raw.get("scope") or "global"
     scope = next((scope for scope, wire in _SCOPES.items() if wire == word), None)
     if scope is None:
         return None
-    return Identity(model_name, provider, scope, raw.get("scope_id") or None if scope is not Scope.GLOBAL else None)
+    return Identity(model_name, provider, scope, scope_id if scope is not Scope.GLOBAL else None)
 
 
 def _budgets(raw: Mapping[str, Any], generation: Generation) -> list[Mapping[str, Any]]:

@@ -20,8 +20,18 @@ MARK = "m4rk-0f-wh4t-n0b0dy-4sk3d-f0r"
 _DEEP = {"@deep@": 200, "@deeper@": 900, "@deepest@": 100_000}
 
 _NOT_READ = frozenset(
-    ["zz", "created_at", "updated_at", "config_hash", "instance_type", "instance_type_name", "promotion_settings"]
-    + ["current_deployment", "labels", "team_name", "deployments_count", "active_replica_count", "model_id", "chain_id"]
+    (
+        *("zz", "created_at", "updated_at", "config_hash", "instance_type", "instance_type_name", "promotion_settings"),
+        *(
+            "current_deployment",
+            "labels",
+            "team_name",
+            "deployments_count",
+            "active_replica_count",
+            "model_id",
+            "chain_id",
+        ),
+    )
 )
 """Places whose change would show nothing: what the operator does not look at."""
 

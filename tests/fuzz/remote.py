@@ -25,6 +25,8 @@ class Exchange:
     """The body of the request."""
     status: int | None
     answered: bytes | None
+    at: float
+    """When it was answered."""
 
     @property
     def writes(self) -> bool:
@@ -73,10 +75,12 @@ class Remote(httpx.AsyncBaseTransport):
         try:
             answer = self.garble(request, reply)
         except httpx.HTTPError:
-            self.exchanges.append(Exchange(request.method, path, sent, None, None))
+            self.exchanges.append(Exchange(request.method, path, sent, None, None, asyncio.get_running_loop().time()))
             raise
         body = b"".join([chunk async for chunk in answer.aiter_raw()])
-        self.exchanges.append(Exchange(request.method, path, sent, answer.status_code, body))
+        self.exchanges.append(
+            Exchange(request.method, path, sent, answer.status_code, body, asyncio.get_running_loop().time())
+        )
         return httpx.Response(answer.status_code, headers=answer.headers.raw, stream=httpx.ByteStream(body))
 
     def _reply(self, method: str, path: str, content: bytes) -> Reply:

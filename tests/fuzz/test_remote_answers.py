@@ -16,13 +16,16 @@ from tests.fuzz.remote import plain
 from tests.fuzz.stage import SECRET, Stage, logged
 from tests.simulators.api import Reply
 from tests.simulators.bifrost.specs import GLOBAL_ROW, Generation
-from tests.virtual_time import run
+from tests.virtual_time import now, run
 
 LONGEST = 12 * 3600.0
 """Seconds within which the garbled answers have been asked for."""
 
 LONG_ENOUGH = 4000.0
 """Seconds within which everything is in sync again; a remote may ask for an hour's rest."""
+
+TOO_LONG = 60.0
+"""Seconds without a request that mean that the operator is content."""
 
 DAS, CAS, MCG = "DeploymentAutoscaling", "ChainAutoscaling", "ModelConfigGovernance"
 SETTINGS = {"minReplica": 2, "maxReplica": 7, "autoscalingWindow": 600, "maxScaleDownRate": 25}
@@ -71,6 +74,7 @@ class Story:
     coming: list[Garbled]
     shifting: bool = True
     """Changes are moved on with every answer."""
+    ready: bool = False
     violations: list[str] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -104,12 +108,21 @@ class Story:
         assert self.violations == []
 
     def _garble(self, request: httpx.Request, reply: Reply) -> httpx.Response:
+        self._not_passed_over()
         if not self.coming:
             return plain(request, reply)
         next_one = self.coming.pop(0)
         if not self.coming:
             self.over.set()
         return next_one.answer(reply, len(self.exchanges) * 7 if self.shifting else 0)
+
+    def _not_passed_over(self) -> None:
+        """Look whether the operator rested after an answer that showed something else, and still calls it Ready."""
+        last = self.exchanges[-1] if self.exchanges else None
+        if last is None or not self.ready or last.told() is None or now() - last.at < TOO_LONG:
+            return
+        if in_force(self.kind, self.spec, last) is False:
+            self.violations.append(f"Ready in spite of {last}")
 
     def _told(self, body: dict[str, Any]) -> None:
         status = body["status"]
@@ -118,7 +131,8 @@ class Story:
         )
         if ready["reason"] == "InternalError":
             self.violations.append("InternalError")
-        if ready["status"] == "True":
+        self.ready = ready["status"] == "True"
+        if self.ready:
             verdicts = [in_force(self.kind, self.spec, one) for one in self.exchanges]
             if [one for one in verdicts if one is not None][-1:] != [True]:
                 self.violations.append(f"Ready, but {self.exchanges[-1]}")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 GROUP = "setpoint.dev"
@@ -70,6 +70,13 @@ def parse_duration(text: str) -> timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration such as 90s, 5m or 1h30m")
     return sum((int(number) * _UNIT[unit] for number, unit in parts), timedelta())
+
+
+def _ticking(text: str) -> str:
+    """Return an interval as it is, if it is one: an object that is older than its CRD's rules may have anything."""
+    if not parse_duration(text):
+        raise ValueError("an interval must be longer than 0s")
+    return text
 
 
 def duration_rules(lower: str, upper: str, name: str, example: str) -> dict[str, Any]:
@@ -162,7 +169,7 @@ class Condition(Model):
     reason: Annotated[str, Field(json_schema_extra={"maxLength": 63}, description="One word for programs.")]
     message: Annotated[str, Field(json_schema_extra={"maxLength": 32768}, description="One sentence for people.")] = ""
     observed_generation: Annotated[int, Field(description="Generation of the spec this was said about.")] = 0
-    last_transition_time: Annotated[datetime, Field(description="When the status of this condition last changed.")]
+    last_transition_time: Annotated[AwareDatetime, Field(description="When the status of this condition last changed.")]
 
 
 class Response(Model):
@@ -170,7 +177,7 @@ class Response(Model):
 
     status: Annotated[str, Field(description="Word for word, such as ACCEPTED, QUEUED or UNCHANGED.")]
     message: Annotated[str, Field(description="Word for word, cut at 1024 characters.")] = ""
-    time: Annotated[datetime, Field(description="When the answer came.")]
+    time: Annotated[AwareDatetime, Field(description="When the answer came.")]
 
 
 Value = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
@@ -213,6 +220,7 @@ class SpecBase(Model):
     ] = ConnectionRef()
     interval: Annotated[
         str,
+        AfterValidator(_ticking),
         Field(
             json_schema_extra=duration_rules("30s", "24h", "interval", "5m"),
             description="How often the remote is read and drift corrected: 30s to 24h, jittered by 10 %. Default: 5m.",
@@ -336,7 +344,8 @@ class Managed(Resource):
     def reference(cls, body: Mapping[str, Any]) -> ConnectionRef:
         """Return the connection an object of the Kubernetes API refers to, however odd the rest of it is."""
         default = ConnectionRef(name=cls.CONNECTION)
-        given = (body.get("spec") or {}).get("connectionRef")
+        spec = body.get("spec")
+        given = spec.get("connectionRef") if isinstance(spec, Mapping) else None
         try:
             return ConnectionRef.model_validate({"name": default.name, **given}) if given else default
         except (TypeError, ValidationError):

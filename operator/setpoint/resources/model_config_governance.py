@@ -5,11 +5,10 @@ pattern that every generation of the gateway accepts is allowed.
 """
 
 import re
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
 
 from setpoint.resources.common import (
     BIFROST,
@@ -250,7 +249,7 @@ class ModelConfigGovernanceStatus(StatusBase):
             "at most once per interval.",
         ),
     ]
-    usage_time: Annotated[datetime | None, Field(description="When usage was read.")] = None
+    usage_time: Annotated[AwareDatetime | None, Field(description="When usage was read.")] = None
     summary: Annotated[GovernanceSummary | None, Field(description="Limits and usage at a glance.")] = None
 
 

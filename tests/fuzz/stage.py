@@ -60,7 +60,9 @@ class Kube(api.KubeApi):
         return self.kept[path]
 
     async def json_patch(self, path: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
-        """Change a status."""
+        """Change a status, or the finalizers."""
+        if not path.endswith("/status"):
+            return self._held(path, operations)
         body = self.kept[path.removesuffix("/status")]
         status = dict(body.get("status") or {})
         for operation in json.loads(json.dumps(operations, ensure_ascii=False, allow_nan=False).encode()):
@@ -78,6 +80,13 @@ class Kube(api.KubeApi):
         self.kept[path.removesuffix("/status")] = changed
         self.on_status(changed)
         return changed
+
+    def _held(self, path: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
+        [finalizers] = [one["value"] for one in operations if one["path"] == "/metadata/finalizers"]
+        self.versions += 1
+        metadata = {**self.kept[path]["metadata"], "resourceVersion": str(self.versions), "finalizers": finalizers}
+        self.kept[path] = {**self.kept[path], "metadata": metadata}
+        return self.kept[path]
 
 
 class Events(EventPoster):
@@ -122,13 +131,18 @@ class Stage:
         self.store.put(kind, body)
         return key
 
+    def status(self, key: Key) -> dict[str, Any]:
+        """Return the status of a resource, as the API server has it."""
+        status: dict[str, Any] = self.kube.kept[api.item(_MODELS[key.kind], key.namespace, key.name)]["status"]
+        return status
+
     def remote(self, key: Key) -> Remote:
         """Return the API behind a kind."""
         return self.bifrost_api if key.kind == "ModelConfigGovernance" else self.baseten_api
 
     def conditions(self, key: Key) -> dict[str, tuple[str, str]]:
         """Return status and reason of each condition."""
-        listed = (self.store.status_known(key) or {}).get("conditions", [])
+        listed = self.status(key).get("conditions", [])
         return {entry["type"]: (entry["status"], entry["reason"]) for entry in listed}
 
     # the reconcilers' connections

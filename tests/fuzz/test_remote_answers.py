@@ -98,7 +98,7 @@ class Story:
             assert "Traceback" not in line, line
             assert SECRET not in line, line
         assert self.violations == []
-        assert stage.conditions(key)["Ready"] == ("True", "Synced"), stage.store.status_known(key)
+        assert stage.conditions(key)["Ready"] == ("True", "Synced"), stage.status(key)
         assert len([one for one in remote.exchanges if one.writes]) == quiet
         last = next(one for one in reversed(remote.exchanges) if in_force(self.kind, self.spec, one) is not None)
         assert in_force(self.kind, self.spec, last)

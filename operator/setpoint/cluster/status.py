@@ -42,7 +42,7 @@ class StatusWriter:
         path = api.item(type(resource), meta.namespace, meta.name)
         for _ in range(TRIES):
             known = self._known(key, meta.uid)
-            if known["metadata"]["generation"] > meta.generation:
+            if known["metadata"].get("generation", 0) > meta.generation:
                 raise ResourceChanged(f"{key} has another spec by now")
             changes = operations(known["status"], wanted)
             if not changes or await self._patched(key, f"{path}/status", path, known["metadata"], changes):

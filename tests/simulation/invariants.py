@@ -160,8 +160,8 @@ class Invariants:
     def _owner_before(self, thing: Thing, version: Version) -> Key | None:
         """Return somebody who was there all the time and had a better claim."""
         since = now() - LAG
-        for start, end in reversed(self.blind):
-            if end >= since:
+        for start, end in self.blind:
+            if end >= now() - LAG:
                 since = min(since, start - LAG)
         for versions in self.versions.values():
             other = versions[-1]
@@ -239,7 +239,10 @@ class Invariants:
             shown = self.remotes.values(thing, coming=False)
             wrong = {name: shown.get(name) for name, value in wanted.items() if shown.get(name) != value}
             claimed = any(
-                thing in claims(versions[-1].body) for other, versions in self.versions.items() if other != uid
+                thing in claims(one.body)
+                for other, versions in self.versions.items()
+                if other != uid
+                for one in _within(versions, now() - LAG)
             )
             if wrong and not claimed and now() - self.foreign.get(thing, float("-inf")) > READ_AGE:
                 raise Violation(f"{change.key} went, but {thing} has {wrong} and not {wanted}")

@@ -233,6 +233,8 @@ class Process:
         )
         self.cut = False
         """The watch shows nothing while this is set, and lists when it is not any more."""
+        self.seeing = asyncio.Event()
+        """The watch has begun."""
         self._tasks: list[asyncio.Task[None]] = []
         self.working: asyncio.Task[None] | None = None
 
@@ -275,6 +277,7 @@ class Process:
             place = len(self._story.server.history)
             for key, body in self._story.server.objects.items():
                 shown(key.kind, None, body, self.store, self.controller)
+            self.seeing.set()
             while not self.cut:
                 if place == len(self._story.server.history):
                     await self._story.server.news()

@@ -67,6 +67,7 @@ class Story(Surroundings):
     kube_down_until: float = 0.0
     remote_down_until: float = 0.0
     process: Process | None = None
+    watchers: list[asyncio.Task[None]] = field(default_factory=list)
     last: Key | None = None
     """What something was done to last."""
 
@@ -115,7 +116,7 @@ class Story(Surroundings):
     async def play(self) -> None:
         """Let an hour pass, then wait until all trouble is over, and look what became of everything."""
         self.process = await self._begin(stale=0.0)
-        watcher = asyncio.create_task(self._bury())
+        self.watchers.append(asyncio.create_task(self._bury()))
         acts: list[tuple[int, Callable[[], Any]]] = [
             (10, self._create),
             (12, self._edit),
@@ -140,7 +141,8 @@ class Story(Surroundings):
                 await asyncio.sleep(self.random.choice([0.0, 0.1, 0.5, 2.0, 10.0, 60.0]))
             await self._settle()
         finally:
-            watcher.cancel()
+            for watcher in self.watchers:
+                watcher.cancel()
             if self.process is not None:
                 await self.process.kill()
 
@@ -356,8 +358,16 @@ class Story(Surroundings):
         await asyncio.sleep(self.random.uniform(0.1, 20))
         stale = self.random.choice([0.0, 0.0, 5.0, 60.0])
         self.process = await self._begin(stale=stale)
+        process = self.process
         # Who owns what depends on all resources; of an older view it is told as it was then.
-        self.invariants.blind.append((since - stale, now() + 15))
+        self.invariants.blind.append((since - stale, float("inf")))
+        place = len(self.invariants.blind) - 1
+
+        async def see() -> None:
+            await process.seeing.wait()
+            self.invariants.blind[place] = (since - stale, now() + 15)
+
+        self.watchers.append(asyncio.create_task(see()))
 
     async def _begin(self, *, stale: float) -> Process:
         self._note_trouble()

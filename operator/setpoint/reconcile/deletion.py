@@ -46,7 +46,13 @@ async def finish(
     if policy is DeletionPolicy.DELETE:
         outcome = await reconciler.delete(wanted, memory, attempt)
     else:
+        before = memory.status
         outcome = await reconciler.reconcile(wanted, memory, attempt)
+        if memory.status.is_true(Type.READY):
+            # Of the old settings, which the spec does not want; should anything keep it, it must not say so.
+            memory.status = memory.status.model_copy(
+                update={"conditions": before.conditions, "observed_generation": before.observed_generation}
+            )
     return (
         outcome if outcome.release else _judged(reconciler, resource, memory, outcome, memory.ending + PATIENCE - now)
     )
@@ -64,11 +70,12 @@ def _judged(
 ) -> Outcome:
     """Return a look's outcome as it is where waiting may help, and one that releases the resource where not."""
     policy = resource.spec.deletion_policy
-    ready = memory.status.condition(Type.READY)
+    said = outcome.status or memory.status
+    ready = said.condition(Type.READY)
     if outcome.status is not None and ready is not None:
         if ready.status == "True":
             return _restored(reconciler, resource, outcome)
-        if memory.status.is_true(Type.STALLED) or memory.status.is_true(Type.DRIFTED) or ready.reason in _MISSING:
+        if said.is_true(Type.STALLED) or said.is_true(Type.DRIFTED) or ready.reason in _MISSING:
             return replace(left(policy, ready.message), wake=outcome.wake)
     if rest <= 0:
         last = ready.message if ready is not None and ready.status != "True" else "the API server could not be asked"

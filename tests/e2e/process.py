@@ -47,10 +47,11 @@ class OperatorProcess:
         *,
         ready: bool = True,
         server: str | None = None,
+        serviceaccount: str = "setpoint",
     ) -> Self:
         """Start an operator that may reach loopback, and wait until it is ready; `server` stands in for the API server."""
         folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
-        kubeconfig = plane.kubeconfig_for(NAMESPACE, "setpoint", Path(folder.name) / "kubeconfig")
+        kubeconfig = plane.kubeconfig_for(NAMESPACE, serviceaccount, Path(folder.name) / "kubeconfig")
         if server is not None:
             kubeconfig.write_text(
                 kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"

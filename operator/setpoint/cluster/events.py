@@ -28,6 +28,8 @@ class EventPoster:
         self._clock = clock
         self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
         self._host = socket.gethostname()
+        self._refused = False
+        """The API server does not let the operator post Events; told once."""
 
     def post(self, resource: Managed, event: Event) -> None:
         """Queue an Event about a resource; dropped when too many wait already."""
@@ -66,7 +68,11 @@ class EventPoster:
             path, body = await self._queue.get()
             try:
                 await self._kube.create(path, body)
-            except (ClusterUnavailable, RequestRefused, ResourceGone) as error:
+            except RequestRefused as error:
+                if not self._refused:
+                    log.warning("Events are not posted: %s", error)
+                self._refused = True
+            except (ClusterUnavailable, ResourceGone) as error:
                 log.debug("an Event was not posted: %s", error)
             finally:
                 self._queue.task_done()

@@ -96,7 +96,9 @@ class ConnectionMonitor:
         try:
             async with self._at_once:
                 await self._look(key, connection, users)
-        except (ClusterUnavailable, ResourceGone, api.RequestRefused, ValidationError) as error:
+        except api.RequestRefused as error:
+            log.warning("the status of %s was not written: %s", key, error)
+        except (ClusterUnavailable, ResourceGone, ValidationError) as error:
             log.debug("the status of %s was not written: %s", key, error)
         except Exception:  # what only tells must not stop what works
             log.exception("the operator failed on this connection", extra={"object": key._asdict()})

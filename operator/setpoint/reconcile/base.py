@@ -106,7 +106,8 @@ class Reconciler(Kind[C, R, S, T]):
             return self._reports.connection_missing(resource, memory, error)
         except ConnectionNotAllowed as error:
             return self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
-        except ClusterUnavailable:
+        except ClusterUnavailable as error:
+            log.warning("not looked at: %s", error, extra={"object": attempt.key._asdict()})
             return Outcome(status=None, backoff=True, urgent=attempt.urgent)
 
     async def _through_gate(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -37,11 +37,14 @@ KubeFault = str | None
 
 
 class Clock(LoopClock):
-    """Virtual time, with a date."""
+    """Virtual time, with a date that the machine's owner may change."""
+
+    def __init__(self, story: "Surroundings") -> None:
+        self._story = story
 
     def now(self) -> datetime:
         """Return the virtual time of day."""
-        return moment()
+        return moment() + self._story.clock_is_off
 
 
 class Fate:
@@ -179,6 +182,7 @@ class Surroundings:
     remotes: Remotes
     random: Random
     secret: str | None
+    clock_is_off: timedelta
 
     def remote_fault(self, method: str, path: str) -> Fault | None:
         """Return what goes wrong with a request to a remote."""
@@ -219,7 +223,7 @@ class Process:
         kube = Kube(story.server, story.random, self.fate, story.kube_fault)
         self._lists = StaleKube(story.server, story.random, self.fate, story.kube_fault)
         self._lists.seconds = stale
-        clock = Clock()
+        clock = Clock(story)
         self.store = Store(kube, clock)
         connections = Connections(story, self.fate)
         self.controller = self._controller(kube, connections, clock)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -58,6 +59,7 @@ class Story(Surroundings):
     server: ApiServer = field(init=False)
     remotes: Remotes = field(init=False)
     secret: str | None = "key-0"  # noqa: S105 - of a story
+    clock_is_off: timedelta = timedelta()
     invariants: Invariants = field(init=False)
     violation: str | None = None
     log: list[str] = field(default_factory=list)
@@ -130,6 +132,7 @@ class Story(Surroundings):
             (1, self._outage),
             (1, self._kube_outage),
             (1, self._rotate),
+            (1, self._step_clock),
         ]
         weights = [weight for weight, _ in acts]
         try:
@@ -296,6 +299,10 @@ class Story(Surroundings):
 
     def _new_secret(self) -> None:
         self.secret = self.remotes.key
+
+    def _step_clock(self) -> None:
+        self.clock_is_off += timedelta(seconds=self.random.choice([-86400, -3600, -60, 60, 3600, 86400]))
+        self._say(f"the clock steps: {self.clock_is_off} off")
 
     def _outage(self) -> None:
         self.remote_down_until = now() + self.random.uniform(1, 300)

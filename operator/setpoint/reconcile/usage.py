@@ -67,7 +67,8 @@ def _worth_telling(
 ) -> bool:
     if [_limit(one) for one in before.usage] != [_limit(one) for one in usage]:
         return True
-    if before.usage_time is not None and now - before.usage_time < every * _SLACK:
+    # A clock that was set back must not keep it from being told until it has caught up.
+    if before.usage_time is not None and timedelta() <= now - before.usage_time < every * _SLACK:
         return False
     return any(
         abs(one.current_usage - known.current_usage) >= one.max_limit * WORTH_TELLING

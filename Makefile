@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PYTHONPATH := operator
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench simulate lock clean
+.PHONY: help demo test lint format generate bench faults simulate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ generate: $(READY) ## write crds/ from the models
 
 bench: $(READY) ## measure speed and memory, and hold them against their bounds
 	@$(BIN)/python -m tests.bench
+
+faults: $(READY) ## put every kind through every fault, several times, and write docs/faults.md
+	@$(BIN)/python -m tests.controlplane build >/dev/null
+	@FAULTS=$(or $(ROUNDS),3) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/e2e/faults
 
 simulate: $(READY) ## play SEEDS hours of edits, faults and deaths, from seed FIRST on, under virtual time
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(SEEDS),1000)

@@ -127,6 +127,16 @@ class OperatorProcess:
         finally:
             self.kill()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
+    def shoot(self) -> None:
+        """End the operator with SIGKILL and wait until it is gone; its log stays."""
+        self._process.kill()
+        self._process.wait()
+
     def kill(self) -> None:
         """End the operator at once, without a chance to clean up."""
         if self._process.poll() is None:

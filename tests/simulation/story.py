@@ -157,7 +157,7 @@ class Story(Surroundings):
         await self._rest(QUIET)
         for _ in range(3):
             for _ in range(6):
-                self.random.choice([self._edit, self._request])()
+                self.random.choice([self._edit, self._request, self._delete, self._create])()
                 await asyncio.sleep(self.random.choice([0.0, 0.1, 1.0, 3.0]))
             await self._rest(PROMPT)
             self._hold(self._noticed)

@@ -333,6 +333,21 @@ def test_a_refused_key_is_tried_by_one_resource_and_all_wake_when_it_works() -> 
     play(scene)
 
 
+def test_who_asks_in_between_does_not_put_off_the_next_probe() -> None:
+    async def scene(world: World) -> None:
+        key = world.add("a", {"maxReplica": 3})
+        world.answer = lambda _: reply(401, {"message": "bad key"})
+        async with operator(world) as controller:
+            await asyncio.sleep(1)
+            world.answer = lambda _: None
+            world.edit(key, autoscaling={"maxReplica": 4})
+            controller.changed(key)
+            await asyncio.sleep(9)
+            assert world.ready(key) == ("True", "Synced")
+
+    play(scene)
+
+
 def test_a_429_is_honoured_and_never_answered_with_a_write() -> None:
     async def scene(world: World) -> None:
         world.add("a", {"maxReplica": 3}, interval="1m")

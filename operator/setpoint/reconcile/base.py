@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from setpoint.reconcile import conditions, sweeps
 from setpoint.reconcile.conditions import Verdict
+from setpoint.reconcile.gate import LONGEST_WAIT
 from setpoint.reconcile.kind import Kind
 from setpoint.reconcile.memory import Memory, Pending
 from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
@@ -56,8 +57,6 @@ Work: TypeAlias = Callable[[C, R, Memory, Attempt], Awaitable[Outcome]]
 """What is done for a resource on an open connection."""
 
 LONGEST_POLL = 30.0
-LONGEST_PAUSE_REFUSED = 300.0
-"""Seconds after which a resource looks again at a credential that another one found refused, if nothing wakes it before."""
 
 QUEUED = "QUEUED"
 UNCHANGED = "UNCHANGED"
@@ -95,13 +94,14 @@ class Reconciler(Kind[C, R, S, T]):
 
     async def _ask(self, resource: R, memory: Memory, attempt: Attempt, work: Work[C, R]) -> Outcome:
         """Do something on the resource's connection; what goes wrong becomes a verdict."""
+        wait = LONGEST_WAIT
         try:
             handle = await self.connect(resource, fresh=self._forced(resource, memory))
+            wait = handle.gate.patience(attempt.key, self._clock.monotonic())
             handle.gate.enter(attempt.key, self._clock.monotonic())
             return await self._through_gate(handle, resource, memory, attempt, work)
         except AuthenticationFailed as error:
-            due = min(self.next_sweep(resource), LONGEST_PAUSE_REFUSED)
-            return self._reports.refused(resource, memory, error, due=due)
+            return self._reports.refused(resource, memory, error, due=min(self.next_sweep(resource), wait))
         except ConnectionNotFound as error:
             return self._reports.connection_missing(resource, memory, error)
         except ConnectionNotAllowed as error:
@@ -141,7 +141,7 @@ class Reconciler(Kind[C, R, S, T]):
         return replace(outcome, events=(*notices, *outcome.events)) if notices else outcome
 
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
-        target = await self._identified(client, resource, attempt)
+        target = await self._identified(client, resource, memory, attempt)
         desired = self._contest(resource, memory, attempt, target)
         if isinstance(desired, Verdict):
             return replace(self._lost(resource, memory, target, desired), asked=False)
@@ -206,11 +206,13 @@ class Reconciler(Kind[C, R, S, T]):
             return self._settled(resource, memory, verdict, drift=drift, **fields)
         return None
 
-    async def _identified(self, client: C, resource: R, attempt: Attempt) -> T:
+    async def _identified(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> T:
         """Return the target, with all its names where another resource may use one of them."""
         target = await self.resolve(client, resource)
         near = self.near(resource, target)
-        return await self.identify(client, target) if near is not None and attempt.crowded(near) else target
+        if near is None or not attempt.crowded(near):
+            return target
+        return await self.identify(client, target, not_before=self._not_before(resource, memory))
 
     def near(self, resource: R, target: T | None) -> Thing | None:
         """Return the place where the target may have a second name; `target` is None where nobody was asked."""

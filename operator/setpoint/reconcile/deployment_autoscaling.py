@@ -83,7 +83,7 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
             return None
         return ("deployments", model_id)
 
-    async def identify(self, client: Baseten, target: DeploymentTarget) -> DeploymentTarget:
+    async def identify(self, client: Baseten, target: DeploymentTarget, *, not_before: float) -> DeploymentTarget:
         """Return the target with the id of its deployment.
 
         Raises:
@@ -91,7 +91,9 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         """
         if target.deployment not in _NAMED:
             return target
-        deployment = await client.deployment(target.model_id, target.deployment or "", urgent=True)
+        deployment = await client.deployment(
+            target.model_id, target.deployment or "", not_before=not_before, urgent=True
+        )
         return replace(target, deployment_id=deployment.id)
 
     def shares(self, resource: DeploymentAutoscaling) -> Hashable:

@@ -13,6 +13,8 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
+LONGEST_WAIT = 300.0
+"""Seconds after which one that was turned away comes again, if nothing wakes it before."""
 
 
 class Gate(Generic[K]):
@@ -23,6 +25,14 @@ class Gate(Generic[K]):
         self._failures = 0
         self._probe_due = 0.0
         self._waiting: set[K] = set()
+        self._prober: K | None = None
+        """Who was refused last, and tries again when the pause is over."""
+
+    def patience(self, key: K, now: float) -> float:
+        """Return after how many seconds the caller should come again if it is turned away now."""
+        if key != self._prober:
+            return LONGEST_WAIT
+        return min(max(self._probe_due - now, 1.0), LONGEST_WAIT)
 
     def enter(self, key: K, now: float) -> None:
         """Let the caller through, or not.
@@ -34,6 +44,7 @@ class Gate(Generic[K]):
             return
         if now >= self._probe_due:
             self._probe_due = now + LONGEST_PAUSE
+            self._prober = key
             return
         self._waiting.add(key)
         raise type(self._refusal)(
@@ -43,6 +54,7 @@ class Gate(Generic[K]):
     def close(self, key: K, refusal: CredentialError, now: float) -> float:
         """Remember that the credential was refused; return after how many seconds the next probe is due."""
         self._refusal = refusal
+        self._prober = key
         self._waiting.add(key)
         pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 16), LONGEST_PAUSE)
         self._failures += 1
@@ -57,5 +69,6 @@ class Gate(Generic[K]):
         """Let everybody through again; return those who were turned away."""
         woken, self._waiting = self._waiting, set()
         self._refusal = None
+        self._prober = None
         self._failures = 0
         return woken

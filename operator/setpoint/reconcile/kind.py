@@ -79,9 +79,9 @@ class Kind(ABC, Generic[C, R, S, T]):
         del resource, target
         return None
 
-    async def identify(self, client: C, target: T) -> T:
-        """Return the target with all its names."""
-        del client
+    async def identify(self, client: C, target: T, *, not_before: float) -> T:
+        """Return the target with all its names, as they are after that monotonic time."""
+        del client, not_before
         return target
 
     @abstractmethod

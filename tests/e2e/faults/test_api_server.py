@@ -1,0 +1,130 @@
+"""Whatever the API server does to the operator: each kind ends at its spec, and what is gone is not enforced."""
+
+import json
+import re
+
+import pytest
+
+from tests.e2e.faults import table
+from tests.e2e.faults.ground import KINDS, NAME, PLURALS, Ground
+from tests.e2e.faults.proxy import Rule
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.cluster
+
+
+def settled(here: Ground, value: int) -> None:
+    """Wait until each kind has its value and says so."""
+    here.wait(lambda: all(here.synced(kind, value) for kind in PLURALS), timeout=90)
+
+
+def all_kinds(here: Ground, value: int) -> None:
+    """Create or change the resource of each kind."""
+    for kind in PLURALS:
+        here.apply(kind, value)
+
+
+def noted(here: Ground, fault: str, *, bound: int) -> None:
+    """Hold what must hold, and note it."""
+    assert here.lies == []
+    for kind in PLURALS:
+        assert here.writes(kind) <= bound
+        table.held(fault, KINDS[kind], bound=bound)
+
+
+def refusal(status: int) -> tuple[int, bytes]:
+    """Return the API server's answer of a status."""
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": f"answered {status}"}
+    return status, json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("status", [409, 429, 500])
+def test_status_writes_that_are_refused_are_made_again(here: Ground, status: int) -> None:
+    here.kube.rules += [
+        Rule(
+            f"{kind} {status}",
+            "PATCH",
+            re.compile(f"/{plural}/[^/]+/status"),
+            "before",
+            answer=refusal(status),
+            count=2,
+        )
+        for kind, plural in PLURALS.items()
+    ]
+    all_kinds(here, 7)
+    settled(here, 7)
+    assert len(here.kube.fired) == 6
+    noted(here, f"API server answers {status} to status writes", bound=2)
+
+
+def test_the_api_server_is_restarted(here: Ground) -> None:
+    all_kinds(here, 7)
+    settled(here, 7)
+    here.plane.crash_api_server()
+    here.plane.start_api_server()
+    all_kinds(here, 8)
+    settled(here, 8)
+    noted(here, "API server restarted", bound=3)
+
+
+def test_what_is_edited_while_the_watch_is_cut_is_written(here: Ground) -> None:
+    all_kinds(here, 7)
+    settled(here, 7)
+    here.kube.watches = False
+    all_kinds(here, 8)
+    here.kube.watches = True
+    settled(here, 8)
+    noted(here, "watch cut while the spec is edited", bound=3)
+
+
+def test_a_history_that_is_gone_is_listed_anew(here: Ground) -> None:
+    """410 Gone, as after a compaction of etcd."""
+    all_kinds(here, 7)
+    settled(here, 7)
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
+    event = {"type": "ERROR", "object": {**status, "message": "too old resource version"}}
+    answer = (200, json.dumps(event).encode() + b"\n")
+    watch = re.compile("watch=true", re.IGNORECASE)
+    here.kube.rules.append(Rule("410", "GET", watch, "before", answer=answer, count=5))
+    here.kube.watches = False
+    all_kinds(here, 8)
+    here.kube.watches = True
+    settled(here, 8)
+    assert "410" in here.kube.fired
+    noted(here, "410 Gone at a watch", bound=3)
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_what_is_deleted_while_the_watch_is_cut_is_not_enforced(here: Ground, kind: str) -> None:
+    all_kinds(here, 7)
+    settled(here, 7)
+    here.kube.watches = False
+    here.plane.kubectl("delete", kind, NAME, "-n", here.namespace)
+    here.kube.watches = True
+    # A sign that the operator watches again.
+    others = [other for other in PLURALS if other != kind]
+    for other in others:
+        here.apply(other, 8)
+    here.wait(lambda: all(here.synced(other, 8) for other in others), timeout=60)
+    before = here.writes(kind)
+    if kind == "mcg":
+        rows = here.bifrost.find("gpt-4o", "openai")
+        here.bifrost.delete_row(rows[0]["id"])
+    for other in others:
+        here.request(other, NAME, "look")
+        here.handled(other, NAME, "look")
+    assert here.writes(kind) == before
+    table.held("deleted while the watch is cut", KINDS[kind], bound=1)
+
+
+def test_a_successor_that_came_while_the_watch_was_cut_has_its_own_way(here: Ground) -> None:
+    all_kinds(here, 7)
+    settled(here, 7)
+    here.kube.watches = False
+    for kind in PLURALS:
+        here.plane.kubectl("delete", kind, NAME, "-n", here.namespace)
+    all_kinds(here, 9)
+    here.kube.watches = True
+    settled(here, 9)
+    eventually(lambda: all(here.remote(kind) == 9 for kind in PLURALS))
+    noted(here, "replaced by one of the same name while the watch is cut", bound=3)

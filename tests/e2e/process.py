@@ -128,6 +128,11 @@ class OperatorProcess:
             self.kill()
 
     @property
+    def arguments(self) -> list[str]:
+        """What the process was started with, as everybody on the machine can see it."""
+        return [str(argument) for argument in self._process.args]  # type: ignore[union-attr] # always a list here
+
+    @property
     def ended(self) -> bool:
         """Whether the process is gone."""
         return self._process.poll() is not None

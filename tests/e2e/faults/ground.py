@@ -9,7 +9,7 @@ from typing import Any
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.faults.proxy import HttpProxy, Rule, Seen, When
 from tests.e2e.process import OperatorProcess
-from tests.e2e.stage import API, KEY, Object, Place, connection, secret
+from tests.e2e.stage import API, Object, Place, connection, secret
 from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
@@ -18,6 +18,8 @@ MODEL = "m-greeter"
 PLURALS = {"das": "deploymentautoscalings", "cas": "chainautoscalings", "mcg": "modelconfiggovernances"}
 KINDS = {"das": "DeploymentAutoscaling", "cas": "ChainAutoscaling", "mcg": "ModelConfigGovernance"}
 NAME = "one"
+SENTINEL = "sentinel-5f2b9c71e0d4a86b"
+"""The key; it must be seen nowhere but at the remote and in its Secret."""
 
 STATUS = r"/{plural}/[^/]+/status"
 FINALIZER = r"/{plural}/[^/?]+(\?|$)"
@@ -51,13 +53,16 @@ class Ground(Place):
         self.deaths = 0
         self.lies: list[str] = []
         """Statuses that said Ready of what the remote did not have."""
+        self.leaks: list[str] = []
+        """Places where the key was seen."""
 
     def open(self) -> None:
         """Create the connections, through the proxies, with a timeout a test can wait for."""
+        self.baseten.add_key(SENTINEL)
         gateway = {"bifrost": {"url": self.remotes["mcg"].url}, "timeout": "2s"}
         metadata = {"name": "bifrost", "namespace": self.namespace}
         self.plane.apply(
-            secret("baseten", self.namespace, KEY),
+            secret("baseten", self.namespace, SENTINEL),
             connection("baseten", self.namespace, self.remotes["das"].url, timeout="2s"),
             {"apiVersion": API, "kind": "Connection", "metadata": metadata, "spec": gateway},
         )
@@ -69,6 +74,7 @@ class Ground(Place):
     def stop(self) -> None:
         """End the operator, if there is one."""
         if self.operator is not None:
+            self._look_for_leaks(self.operator)
             self.operator.kill()
         self.operator = None
 
@@ -81,8 +87,16 @@ class Ground(Place):
     def revive(self) -> None:
         """Start another operator where the last one was killed."""
         if self.operator is not None and self.operator.ended:
+            self._look_for_leaks(self.operator)
             self.operator.kill()
             self.start()
+
+    def _look_for_leaks(self, operator: OperatorProcess) -> None:
+        """Note every place where the key can be seen."""
+        shown = {"log": operator.log(), "arguments": " ".join(operator.arguments)}
+        for what in ("events", *PLURALS, "spconn"):
+            shown[what] = self.plane.kubectl("get", what, "-n", self.namespace, "-o", "yaml").stdout
+        self.leaks += [what for what, text in shown.items() if SENTINEL in text]
 
     def wait(self, done: Callable[[], Any], *, timeout: float = 60) -> None:
         """Wait for something, and start another operator each time one is killed meanwhile."""
@@ -210,6 +224,8 @@ def ground(
         try:
             here.open()
             yield here
+            here.stop()
+            assert here.leaks == []
         finally:
             here.stop()
             for kind in PLURALS:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.faults import table
-from tests.e2e.faults.ground import KINDS, NAME, PLURALS, WRITES, Ground
-from tests.e2e.stage import KEY, secret
+from tests.e2e.faults.ground import KINDS, NAME, PLURALS, SENTINEL, WRITES, Ground
+from tests.e2e.stage import secret
 from tests.simulators.faults import Delay, Drop, Fault, Huge, Respond, Truncate
 
 pytestmark = pytest.mark.cluster
@@ -114,7 +114,7 @@ def emptied(here: Ground) -> None:
 def rotated(here: Ground) -> None:
     """Give the remote another key than the Secret has."""
     here.baseten.add_key("another")
-    here.baseten.revoke_key(KEY)
+    here.baseten.revoke_key(SENTINEL)
 
 
 @pytest.mark.parametrize("trouble", [missing, emptied, rotated])
@@ -131,7 +131,7 @@ def test_each_kind_ends_at_its_spec_whatever_becomes_of_the_secret(
         here.apply(kind, 11)
         here.request(kind, NAME, "now")
     here.wait(lambda: all(here.condition(kind, NAME).get("status") == "False" for kind in kinds))
-    here.plane.apply(secret("baseten", here.namespace, "another" if trouble is rotated else KEY))
+    here.plane.apply(secret("baseten", here.namespace, "another" if trouble is rotated else SENTINEL))
     for kind in kinds:
         here.request(kind, NAME, "again")
     here.wait(lambda: all(here.synced(kind, 11) for kind in kinds), timeout=90)

@@ -81,11 +81,15 @@ class Invariants:
     """When anything went wrong last that may keep a resource from being restored."""
     blind: list[tuple[float, float]] = field(default_factory=list)
     """When the operator could not see: its watch was cut, or there was no process."""
+    resolved: dict[str, float] = field(default_factory=dict)
+    """Since when spec or status tell which thing a resource means."""
     checks: int = 0
 
     def changed(self, change: Change, before: Object | None) -> None:
         """Hear of a change at the API server, whoever made it."""
         uid = change.body["metadata"]["uid"]
+        if not unresolved(change.body):
+            self.resolved.setdefault(uid, change.at)
         body = None if change.type == "DELETED" else change.body
         if change.type == "DELETED":
             self._vanished(change, before)
@@ -167,8 +171,7 @@ class Invariants:
             other = versions[-1]
             if other.uid == version.uid:
                 continue
-            known = self.server.objects.get(other.key)
-            if other.body is None or known is None or unresolved(known):
+            if other.body is None or self.resolved.get(other.uid, float("inf")) > since:
                 continue
             steady = all(thing in claims(one.body) for one in _within(versions, since)) and versions[0].since <= since
             if steady and (version.going or (other.created, other.uid) < (version.created, version.uid)):

@@ -184,6 +184,7 @@ class Controller:
         """Do what is to be done for a resource now; None where it is another one by now, which was queued."""
         reconciler = self._reconcilers[key.kind]
         memory = self._remember(key, resource)
+        resource = _with_newest_status(resource, memory)
         attempt = self._attempt(key, resource, priority)
         going = resource.metadata.deletion_timestamp is not None
         try:
@@ -356,8 +357,9 @@ class Controller:
             return None
         if resource is not None and resource.metadata.deletion_timestamp is None:
             reconciler = self._reconcilers[key.kind]
-            self._claim(key, resource, reconciler.stakes(resource))
-            near = reconciler.near(resource, None)
+            known = _with_newest_status(resource, self._memory.get(key))
+            self._claim(key, resource, reconciler.stakes(known))
+            near = reconciler.near(known, None)
             if near is not None:
                 self._ownership.crowded(key, near)
         return resource
@@ -386,6 +388,13 @@ class Controller:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             log.log(level, "%s: %s", event.reason, event.message, extra={"object": key._asdict()})
             self._reporter.event(resource, event)
+
+
+def _with_newest_status(resource: Managed, memory: Memory | None) -> Managed:
+    """Return a resource with the status this process worked out, which may not have reached the API server yet."""
+    if memory is None or memory.uid != resource.metadata.uid:
+        return resource
+    return resource.model_copy(update={"status": memory.status})
 
 
 def _held(resource: Managed) -> bool:

@@ -69,7 +69,8 @@ class HttpProxy:
             owner = proxy
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        # Waited for at the end: a thread that outlived its sockets would read and write what has their numbers then.
+        self._server.daemon_threads = False
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -92,7 +93,7 @@ class HttpProxy:
         return self._client.send(request, stream=True)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop, when all who were served are gone."""
         self.watches = False
         self._server.shutdown()
         self._server.server_close()

@@ -6,9 +6,15 @@ Only what waits on the loop's own timers takes virtual time; sockets do not work
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from setpoint.reconcile.ports import LoopClock
+
 T = TypeVar("T")
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""What calendars show when a virtual clock starts."""
 
 RESOLUTION = 1e-9
 """Seconds that every turn of the loop takes.
@@ -53,3 +59,16 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def now() -> float:
     """Return the time of the running loop."""
     return asyncio.get_running_loop().time()
+
+
+def moment() -> datetime:
+    """Return the date of the running loop."""
+    return START + timedelta(seconds=now())
+
+
+class Clock(LoopClock):
+    """Virtual time, with a date."""
+
+    def now(self) -> datetime:
+        """Return the virtual time of day."""
+        return moment()

@@ -96,7 +96,7 @@ def crds(
     ] = None,
 ) -> None:
     """Print the CustomResourceDefinitions, ready for `kubectl apply -f -`."""
-    from setpoint.resources import crd  # noqa: PLC0415
+    from setpoint.resources import crd  # noqa: PLC0415 - pydantic's models take a moment that `--help` need not wait for
 
     if output is not None:
         crd.write(output)

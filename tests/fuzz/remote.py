@@ -5,13 +5,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 
-from tests.simulators.api import Call, Handler, RefusedError, Reply, Table
-
-MISSING = Reply(404, {"message": "There is no such path"})
+from tests.simulators.api import Reply, Table, answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,38 +67,15 @@ class Remote(httpx.AsyncBaseTransport):
         await asyncio.sleep(0.001)
         content = await request.aread()
         path = request.url.raw_path.decode()
-        reply = self._reply(request.method, path, content)
+        reply = answer(self.table, request.method, path, content)
         sent = json.loads(content) if content else None
         try:
-            answer = self.garble(request, reply)
+            garbled = self.garble(request, reply)
         except httpx.HTTPError:
             self.exchanges.append(Exchange(request.method, path, sent, None, None, asyncio.get_running_loop().time()))
             raise
-        body = b"".join([chunk async for chunk in answer.aiter_raw()])
+        body = b"".join([chunk async for chunk in garbled.aiter_raw()])
         self.exchanges.append(
-            Exchange(request.method, path, sent, answer.status_code, body, asyncio.get_running_loop().time())
+            Exchange(request.method, path, sent, garbled.status_code, body, asyncio.get_running_loop().time())
         )
-        return httpx.Response(answer.status_code, headers=answer.headers.raw, stream=httpx.ByteStream(body))
-
-    def _reply(self, method: str, path: str, content: bytes) -> Reply:
-        handlers, params = self._found(path)
-        if method not in handlers:
-            return MISSING
-        try:
-            return handlers[method](Call(params, content, {}))
-        except RefusedError as refusal:
-            return refusal.reply
-
-    def _found(self, path: str) -> tuple[dict[str, Handler], dict[str, str]]:
-        parts = path.split("/")
-        for template, handlers in self.table.items():
-            pattern = template.split("/")
-            if len(pattern) == len(parts) and all(
-                one.startswith("{") or one == other for one, other in zip(pattern, parts, strict=True)
-            ):
-                return dict(handlers), {
-                    one.strip("{}"): unquote(other)
-                    for one, other in zip(pattern, parts, strict=True)
-                    if one.startswith("{")
-                }
-        return {}, {}
+        return httpx.Response(garbled.status_code, headers=garbled.headers.raw, stream=httpx.ByteStream(body))

@@ -34,7 +34,7 @@ from tests.simulators.bifrost.specs import DEFAULT_WORLD as ROWS
 from tests.simulators.bifrost.specs import Generation
 from tests.simulators.bifrost.specs import Options as GatewayOptions
 from tests.simulators.bifrost.world import World as Rows
-from tests.unit.governance_world import Clock
+from tests.virtual_time import Clock
 
 SECRET = "S3cr3t-k3y-0f-th3-r3mot3"  # noqa: S105 - what must not be seen anywhere
 

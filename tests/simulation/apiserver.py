@@ -4,24 +4,17 @@ import asyncio
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from setpoint.cluster import api
 from setpoint.reconcile.ports import Key, ResourceGone
 from setpoint.resources import MANAGED_KINDS
 from setpoint.resources.common import REQUESTED_AT
-from tests.virtual_time import now
+from tests.virtual_time import moment, now
 
 Object = dict[str, Any]
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = {model.PLURAL: model.kind() for model in MANAGED_KINDS}
-
-
-def moment() -> datetime:
-    """Return the virtual time of day."""
-    return START + timedelta(seconds=now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +90,11 @@ class ApiServer:
             raise ResourceGone(f"{key} not found")
         return self.objects[key]
 
-    def listed(self, path: str) -> list[Object]:
-        """Return all objects of a kind."""
+    def listed(self, path: str, *, age: float = 0.0) -> list[Object]:
+        """Return all objects of a kind, as they were so many seconds ago."""
         kind = KINDS.get(path.rpartition("/")[2])
-        return [body for key, body in self.objects.items() if key.kind == kind]
+        objects = self._before(age) if age else self.objects
+        return [body for key, body in objects.items() if key.kind == kind]
 
     def patch(self, path: str, operations: list[dict[str, Any]]) -> Object:
         """Apply a JSON patch, to an object or to its status."""
@@ -123,8 +117,7 @@ class ApiServer:
             return self._remove(key, after)
         return self._put("MODIFIED", key, after)
 
-    def before(self, seconds: float) -> dict[Key, Object]:
-        """Return all objects as they were so many seconds ago."""
+    def _before(self, seconds: float) -> dict[Key, Object]:
         earlier = [objects for at, objects in self._past if at <= now() - seconds]
         return earlier[-1] if earlier else {}
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from setpoint.reconcile.deletion import PATIENCE
 from setpoint.reconcile.ports import Key
-from setpoint.resources.autoscaling import DEFAULTS
 from setpoint.resources.common import FINALIZER
 from tests.simulation.apiserver import ApiServer, Change, Object, conditions, ready
 from tests.simulation.remotes import Remotes, Thing, Values
@@ -274,49 +273,37 @@ def unresolved(body: Object) -> bool:
 def desired(body: Object) -> dict[Thing, Values]:
     """Return what a spec wants, by thing, in the words of the remote API."""
     spec = body["spec"]
-    if "modelName" in spec:
-        return {("row", spec["modelName"]): _limits(spec)}
-    target = spec["target"]
-    if "chainlets" in spec:
-        return {
-            ("chainlet", target["chainId"], target["environment"], one["name"]): _wire(one["autoscaling"])
-            for one in spec["chainlets"]
-        }
-    return {_model_thing(target): _wire(spec["autoscaling"])}
+    return _by_thing(spec, spec if _nested(spec) else spec["autoscaling"])
 
 
 def baseline(body: Object) -> dict[Thing, Values]:
     """Return what the status says was found, by thing, in the words of the remote API."""
-    saved = body["status"].get("baseline")
-    if saved is None:
-        return {}
-    spec = body["spec"]
-    if "modelName" in spec:
-        return {("row", spec["modelName"]): _limits(saved)}
-    target = spec["target"]
-    if "chainlets" in spec:
-        return {
-            ("chainlet", target["chainId"], target["environment"], one["name"]): _wire(one["autoscaling"])
-            for one in saved["chainlets"]
-        }
-    return {_model_thing(target): _wire(saved)}
+    return _by_thing(body["spec"], body["status"].get("baseline"))
 
 
 def applied(body: Object) -> dict[Thing, Values]:
     """Return what the status says was applied, by thing, in the words of the remote API."""
-    said = body["status"].get("applied")
-    if said is None:
+    return _by_thing(body["spec"], body["status"].get("applied"))
+
+
+def _nested(spec: Object) -> bool:
+    """Tell whether a status keeps settings in the form of the whole spec, and not in that of `spec.autoscaling`."""
+    return "modelName" in spec or "chainlets" in spec
+
+
+def _by_thing(spec: Object, settings: Object | None) -> dict[Thing, Values]:
+    """Return settings by the things that a spec names."""
+    if settings is None:
         return {}
-    spec = body["spec"]
     if "modelName" in spec:
-        return {("row", spec["modelName"]): _limits(said)}
+        return {("row", spec["modelName"]): _limits(settings)}
     target = spec["target"]
     if "chainlets" in spec:
         return {
             ("chainlet", target["chainId"], target["environment"], one["name"]): _wire(one["autoscaling"])
-            for one in said["chainlets"]
+            for one in settings["chainlets"]
         }
-    return {_model_thing(target): _wire(said)}
+    return {_model_thing(target): _wire(settings)}
 
 
 def _model_thing(target: Object) -> Thing:
@@ -356,6 +343,3 @@ def _within(versions: list[Version], since: float) -> Iterator[Version]:
         yield version
         if version.since <= since:
             return
-
-
-__all__ = ["DEFAULTS", "Invariants", "Violation", "baseline", "claims", "desired", "things", "unresolved"]

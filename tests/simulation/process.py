@@ -25,9 +25,9 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import Managed
-from tests.simulation.apiserver import ApiServer, moment
+from tests.simulation.apiserver import ApiServer
 from tests.simulation.remotes import Fault, Remotes, Thing, Values, Wire, baseten_table, gateway_table
-from tests.virtual_time import now
+from tests.virtual_time import moment, now
 
 SECRET_LIFETIME = 60.0
 WORKERS = 4
@@ -75,12 +75,16 @@ class Fate:
 class Kube(KubeApi):
     """The operator's requests, to the API server in memory."""
 
-    def __init__(self, server: ApiServer, random: Random, fate: Fate, fault: Callable[[str], KubeFault]) -> None:
+    def __init__(
+        self, server: ApiServer, random: Random, fate: Fate, fault: Callable[[str], KubeFault], *, age: float = 0.0
+    ) -> None:
         self.namespace = "setpoint-system"
         self._server = server
         self._random = random
         self._fate = fate
         self._fault = fault
+        self._age = age
+        """Seconds since what it lists was so."""
 
     async def get(self, path: str) -> dict[str, Any]:
         """Return an object."""
@@ -109,19 +113,7 @@ class Kube(KubeApi):
 
     async def _items(self, path: str, label_selector: str | None, accept: str) -> AsyncIterator[dict[str, Any]]:
         await self._way("LIST")
-        for body in self._server.listed(path):
-            yield body
-
-
-class StaleKube(Kube):
-    """An API server that lists what was there some time ago."""
-
-    seconds = 0.0
-
-    async def _items(self, path: str, label_selector: str | None, accept: str) -> AsyncIterator[dict[str, Any]]:
-        await self._way("LIST")
-        kinds = {key: body for key, body in self._server.before(self.seconds).items() if path.endswith(_plural(key))}
-        for body in kinds.values():
+        for body in self._server.listed(path, age=self._age):
             yield body
 
 
@@ -221,8 +213,7 @@ class Process:
         self._story = story
         self.fate = Fate()
         kube = Kube(story.server, story.random, self.fate, story.kube_fault)
-        self._lists = StaleKube(story.server, story.random, self.fate, story.kube_fault)
-        self._lists.seconds = stale
+        self._lists = Kube(story.server, story.random, self.fate, story.kube_fault, age=stale)
         clock = Clock(story)
         self.store = Store(kube, clock)
         connections = Connections(story, self.fate)
@@ -307,7 +298,3 @@ class Process:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _plural(key: Key) -> str:
-    return f"{key.kind.lower()}s"

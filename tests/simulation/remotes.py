@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
 import httpx
 
-from tests.simulators.api import Call, RefusedError, Reply, Table
+from tests.simulators.api import Table, answer
 from tests.simulators.baseten import routes as baseten_routes
 from tests.simulators.baseten import specs as baseten
 from tests.simulators.baseten.world import World as Models
@@ -177,7 +177,7 @@ class Wire(httpx.AsyncBaseTransport):
         if fault not in {None, "lost", "truncated"}:
             return await self._instead(fault, request)
         before = self._remotes.all() if writes else {}
-        reply = self._reply(method, path, body)
+        reply = answer(self._table, method, request.url.raw_path.decode(), body)
         if writes:
             self._applied(before)
             self._step("after a remote write")
@@ -207,17 +207,6 @@ class Wire(httpx.AsyncBaseTransport):
             case _:
                 return _response(int(fault or 500), {"message": f"answered {fault}"})
 
-    def _reply(self, method: str, path: str, body: bytes) -> Reply:
-        for template, handlers in self._table.items():
-            params = _match(template, path)
-            if params is None:
-                continue
-            try:
-                return handlers[method](Call(params, body, {}))
-            except RefusedError as refusal:
-                return refusal.reply
-        return Reply(404, {"message": "no such path"})
-
 
 def baseten_table(remotes: Remotes) -> Table:
     """Return the paths of Baseten."""
@@ -227,19 +216,6 @@ def baseten_table(remotes: Remotes) -> Table:
 def gateway_table(remotes: Remotes) -> Table:
     """Return the paths of the gateway."""
     return bifrost_routes.table(remotes.rows)
-
-
-def _match(template: str, path: str) -> Mapping[str, str] | None:
-    wanted, given = template.split("/"), path.split("/")
-    if len(wanted) != len(given):
-        return None
-    params = {}
-    for name, value in zip(wanted, given, strict=True):
-        if name.startswith("{"):
-            params[name[1:-1]] = value
-        elif name != value:
-            return None
-    return params
 
 
 def _response(status: int, body: Any) -> httpx.Response:

@@ -7,7 +7,7 @@ spent, and deletes nothing.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any, Literal
 
@@ -16,34 +16,26 @@ import httpx
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.gate import Gate
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
-from setpoint.reconcile.ports import ClusterUnavailable, Event, Handle, Key, LoopClock, ResourceGone
+from setpoint.reconcile.ports import ClusterUnavailable, Event, Handle, Key, ResourceGone
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import ModelConfigGovernance
 from setpoint.resources.common import Managed, StatusBase
-from tests.simulators.api import Call, RefusedError, Reply
+from tests.simulators.api import Reply, answer
 from tests.simulators.bifrost.auth import BifrostApi
 from tests.simulators.bifrost.control import BifrostCommands
-from tests.simulators.bifrost.routes import CONFIG, CONFIGS, VERSION, table
+from tests.simulators.bifrost.routes import table
 from tests.simulators.bifrost.specs import DEFAULT_WORLD, GLOBAL_ROW, Generation, Options, RowSpec
 from tests.simulators.bifrost.world import World as Rows
 from tests.unit.finalizers import Finalizers, identity
+from tests.virtual_time import START, Clock
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL, PROVIDER = "gpt-4o", "openai"
 KIND = "ModelConfigGovernance"
 
 Fault = Literal["lost", "timeout", "500"]
-
-
-class Clock(LoopClock):
-    """Virtual time, with a date."""
-
-    def now(self) -> datetime:
-        """Return the virtual time of day."""
-        return START + timedelta(seconds=self.monotonic())
 
 
 class Gateway(httpx.AsyncBaseTransport):
@@ -92,22 +84,13 @@ class Gateway(httpx.AsyncBaseTransport):
         if fault == "500":
             return _response(Reply(500, {"error": {"message": "out of order"}}))
         before = self.before_write() if writes else None
-        reply = self._reply(method, path, body)
+        reply = answer(self._table, method, path, body)
         if writes:
             self.after_write(before)
         if fault == "lost":
             raise httpx.ReadError("the answer was lost")
         self.on_answer()
         return _response(reply)
-
-    def _reply(self, method: str, path: str, body: bytes) -> Reply:
-        template, params = path, {}
-        if path not in {CONFIGS, VERSION}:
-            template, params = CONFIG, {"mc_id": path.rpartition("/")[2]}
-        try:
-            return self._table[template][method](Call(params, body, {}))
-        except RefusedError as refusal:
-            return refusal.reply
 
 
 def _response(reply: Reply) -> httpx.Response:

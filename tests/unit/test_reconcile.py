@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.gate import Gate
-from setpoint.reconcile.ports import ConnectionNotFound, Event, Handle, Key, LoopClock, ResourceGone
+from setpoint.reconcile.ports import ConnectionNotFound, Event, Handle, Key, ResourceGone
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
@@ -23,17 +22,7 @@ from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
 from setpoint.resources.common import Managed, StatusBase
 from tests.unit.finalizers import Finalizers, identity
-from tests.virtual_time import now, run
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Clock(LoopClock):
-    """Virtual time, with a date."""
-
-    def now(self) -> datetime:
-        """Return the virtual time of day."""
-        return START + timedelta(seconds=self.monotonic())
+from tests.virtual_time import Clock, now, run
 
 
 def reply(status: int, body: Any = None) -> httpx.Response:

@@ -194,7 +194,7 @@ class ConnectionPool:
 
     def _known(self, resource: Managed) -> Connection | ClusterConnection | None:
         wanted = resource.spec.connection_ref
-        for kind in _kinds(wanted.kind):
+        for kind in wanted.kinds:
             found = self._store.connection(kind, resource.metadata.namespace, wanted.name)
             if found is not None:
                 return found
@@ -208,7 +208,7 @@ class ConnectionPool:
             Connection.kind(): f"Connection {wanted.name} in namespace {resource.metadata.namespace}",
             ClusterConnection.kind(): f"ClusterConnection {wanted.name}",
         }
-        return ConnectionNotFound(f"there is no {' and no '.join(where[kind] for kind in _kinds(wanted.kind))}")
+        return ConnectionNotFound(f"there is no {' and no '.join(where[kind] for kind in wanted.kinds)}")
 
     async def _check_served(self, connection: ClusterConnection, namespace: str) -> None:
         served = connection.spec.namespaces
@@ -314,10 +314,6 @@ class ConnectionPool:
 
 def _title(connection: Connection | ClusterConnection) -> str:
     return f"{connection.kind()} {connection.metadata.name}"
-
-
-def _kinds(wanted: str | None) -> tuple[str, ...]:
-    return (wanted,) if wanted else (Connection.kind(), ClusterConnection.kind())
 
 
 async def _baseten_credential(remote: BasetenConnection, read: Read) -> Credential:

@@ -13,7 +13,7 @@ from setpoint.resources.common import FINALIZER, Managed, StatusBase
 log = logging.getLogger(__name__)
 
 TRIES = 5
-"""Times a change of the finalizers starts anew because somebody else changed the object."""
+"""Times a write of a status or of finalizers starts anew because somebody else changed the object."""
 
 
 class StatusWriter:

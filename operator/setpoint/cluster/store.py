@@ -244,9 +244,7 @@ class Store:
     def connection_uses(self) -> Iterable[Key]:
         """Yield the connection of every resource that has one, once for each."""
         for key, entry in self._managed.items():
-            for kind in (
-                (entry.connection.kind,) if entry.connection.kind else (Connection.kind(), ClusterConnection.kind())
-            ):
+            for kind in entry.connection.kinds:
                 used = Key(kind, key.namespace if kind == Connection.kind() else "", entry.connection.name)
                 if used in self._connections:
                     yield used
@@ -258,7 +256,7 @@ class Store:
             key
             for key, entry in self._managed.items()
             if entry.connection.name == name
-            and entry.connection.kind in {None, kind}
+            and kind in entry.connection.kinds
             and (kind == ClusterConnection.kind() or key.namespace == namespace)
         ]
 

@@ -129,11 +129,11 @@ class Reconciler(Kind[C, R, S, T]):
             return self._reports.failing(resource, memory, attempt, error)
         except RemoteError as error:
             outcome = self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
+        outcome = self._with_notices(outcome, memory)
         if not outcome.asked:
             # Let through as a probe, perhaps, and did not use it.
             handle.gate.probe_now()
-            return self._with_notices(outcome, memory)
-        outcome = self._with_notices(outcome, memory)
+            return outcome
         return replace(outcome, wake=frozenset(handle.gate.open()) - {attempt.key})
 
     def _with_notices(self, outcome: Outcome, memory: Memory) -> Outcome:

@@ -322,7 +322,6 @@ class Controller:
         memory = self._memory.get(key)
         if memory is not None and memory.uid == resource.metadata.uid:
             del self._memory[key]
-        self._staked(key)
         self.changed(key)
 
     async def _report_unreadable(self, key: Key, error: ValidationError) -> None:

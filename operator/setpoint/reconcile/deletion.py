@@ -33,9 +33,8 @@ async def finish(
     policy = resource.spec.deletion_policy
     if memory.ending is None:
         memory.ending = now
-    resource = resource.model_copy(update={"status": memory.status})
     if policy is DeletionPolicy.DELETE:
-        wanted = resource if getattr(memory.status, "created", None) else None
+        wanted = resource if reconciler.created(resource) else None
     else:
         wanted = reconciler.as_found(resource) if policy is DeletionPolicy.RESTORE else None
     if wanted is None:

@@ -101,6 +101,11 @@ class Kind(ABC, Generic[C, R, S, T]):
         del resource
         return ""
 
+    def created(self, resource: R) -> bool:
+        """Tell whether what the resource manages is there because this very resource created it."""
+        del resource
+        return False
+
     async def remove(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         """Delete at the remote what this resource created; most kinds create nothing."""
         del client, resource, memory, attempt

@@ -230,12 +230,16 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         }
         return resource.model_copy(update={"spec": resource.spec.model_copy(update=found)})
 
+    def created(self, resource: ModelConfigGovernance) -> bool:
+        """Tell whether the row is there because this very resource created it."""
+        return bool(resource.status.created)
+
     async def remove(
         self, client: Bifrost, resource: ModelConfigGovernance, memory: Memory, attempt: Attempt
     ) -> Outcome:
-        """Delete the row, if this resource created it and it is still what it was created as."""
+        """Delete the row this resource created, if it is still what it was created as."""
         known = resource.status.target
-        if not resource.status.created or known is None or known.model_config_id is None:
+        if known is None or known.model_config_id is None:
             return Outcome(status=None, release=True, asked=False)
         target = await self.resolve(client, resource)
         lost = self._contest(resource, memory, attempt, target)

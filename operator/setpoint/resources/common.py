@@ -138,6 +138,11 @@ class ConnectionRef(Model):
     ] = None
     name: Annotated[Name, Field(description="Name of the Connection or ClusterConnection. Default: baseten.")] = BASETEN
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of which one may be meant, in the order they are looked for."""
+        return (self.kind,) if self.kind else ("Connection", "ClusterConnection")
+
 
 class BifrostConnectionRef(ConnectionRef):
     """Which Connection or ClusterConnection opens the gateway."""
@@ -294,6 +299,10 @@ class Column(BaseModel):
     description: str = ""
 
 
+READY_CONDITION = '.status.conditions[?(@.type=="Ready")]'
+"""JSONPath of the condition that tables show."""
+
+
 class Resource(Model):
     """Base of every kind: its names in the API, its metadata, how it is read from an API server's answer."""
 
@@ -327,13 +336,13 @@ class Managed(Resource):
     """Name of the connection where the spec names none."""
 
     COMMON_COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="Ready", json_path='.status.conditions[?(@.type=="Ready")].status'),
+        Column(name="Ready", json_path=f"{READY_CONDITION}.status"),
         Column(name="Response", json_path=".status.response.status"),
         Column(name="Target", json_path=".status.target.name"),
     )
     WIDE_COLUMNS: ClassVar[tuple[Column, ...]] = (
-        Column(name="Reason", json_path='.status.conditions[?(@.type=="Ready")].reason', priority=1),
-        Column(name="Message", json_path='.status.conditions[?(@.type=="Ready")].message', priority=1),
+        Column(name="Reason", json_path=f"{READY_CONDITION}.reason", priority=1),
+        Column(name="Message", json_path=f"{READY_CONDITION}.message", priority=1),
         Column(name="Observed", json_path=".status.observed", priority=1),
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from setpoint.resources.common import (
+    READY_CONDITION,
     Column,
     Condition,
     Model,
@@ -281,15 +282,14 @@ class ConnectionStatus(Model):
     ]
 
 
-_READY = '.status.conditions[?(@.type=="Ready")]'
 _COLUMNS = (
-    Column(name="Ready", json_path=f"{_READY}.status"),
+    Column(name="Ready", json_path=f"{READY_CONDITION}.status"),
     Column(name="Baseten", json_path=".spec.baseten.url"),
     Column(name="Bifrost", json_path=".spec.bifrost.url"),
     Column(name="Resources", json_path=".status.resources", type="integer"),
     Column(name="Version", json_path=".status.remoteVersion", priority=1),
-    Column(name="Reason", json_path=f"{_READY}.reason", priority=1),
-    Column(name="Message", json_path=f"{_READY}.message", priority=1),
+    Column(name="Reason", json_path=f"{READY_CONDITION}.reason", priority=1),
+    Column(name="Message", json_path=f"{READY_CONDITION}.message", priority=1),
 )
 
 

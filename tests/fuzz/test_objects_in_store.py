@@ -126,3 +126,27 @@ FOUND: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("found", FOUND)
 def test_what_was_found_stays_mended(found: str) -> None:
     run(met(MANAGED_KINDS[0], {"spec": TARGET, "status": None, "metadata": {}, **FOUND[found]}))
+
+
+def test_a_spec_that_cannot_be_read_keeps_what_its_status_saves() -> None:
+    saved = {
+        "applied": {"maxReplica": 3},
+        "baseline": {"maxReplica": 8, "unset": []},
+        "target": {"modelId": "m-greeter", "name": "x"},
+    }
+
+    async def scene() -> None:
+        stage = Stage()
+        stage.kube.strict = False
+        names = {"name": "odd", "namespace": "ns", "uid": "odd", "resourceVersion": "1"}
+        body = {"kind": MANAGED_KINDS[0].kind(), "metadata": names, "spec": {"target": {}}, "status": saved}
+        path = api.item(MANAGED_KINDS[0], "ns", "odd")
+        stage.kube.kept[path] = body
+        stage.store.put(MANAGED_KINDS[0].kind(), body)
+        async with stage.operator():
+            await asyncio.sleep(60)
+        status = stage.kube.kept[path]["status"]
+        assert {"type": "Ready", "status": "False"}.items() <= status["conditions"][0].items()
+        assert saved.items() <= status.items()
+
+    run(scene())

@@ -12,7 +12,7 @@ from setpoint.cluster.events import EventPoster
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
 from setpoint.reconcile.controller import Controller
-from setpoint.reconcile.ports import ClusterUnavailable, Key, LoopClock, ResourceGone
+from setpoint.reconcile.ports import ClusterUnavailable, Key, LoopClock, ResourceChanged, ResourceGone
 from setpoint.resources import DeploymentAutoscaling
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import install
@@ -130,6 +130,22 @@ async def test_a_successor_keeps_its_own_status(scene: Scene) -> None:
     assert successor is not None
     assert successor.metadata.uid != stale.metadata.uid
     assert successor.status.observed_generation == -1
+
+
+async def test_a_status_that_another_process_wrote_meanwhile_is_not_written_over(scene: Scene) -> None:
+    known = scene.store.get(scene.key)
+    assert known is not None
+    other = Store(scene.kube, LoopClock())
+    other.put(scene.key.kind, await scene.kube.get(api.item(DeploymentAutoscaling, scene.namespace, "a")))
+    writer = StatusWriter(scene.kube, other, EventPoster(scene.kube, LoopClock()))
+    await writer.status(known, known.status.model_copy(update={"observed_generation": 1}))
+    with pytest.raises(ResourceChanged):
+        await scene.reporter.status(known, known.status.model_copy(update={"last_handled_reconcile_at": "now"}))
+    newest = scene.store.get(scene.key)
+    assert newest is not None
+    assert newest.status.observed_generation == 1, "the store has learned it"
+    await scene.watch()
+    assert scene.store.get(scene.key) == newest, "and the API server still has it"
 
 
 async def test_a_status_equal_to_the_one_there_costs_no_request(scene: Scene) -> None:

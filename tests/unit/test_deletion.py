@@ -91,6 +91,34 @@ def test_trouble_that_passes_does_not_keep_it_from_being_restored() -> None:
     play(scene)
 
 
+def test_a_verdict_that_did_not_arrive_is_not_sent_with_the_baseline() -> None:
+    async def scene(world: World) -> None:
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m")
+        shown: list[tuple[Any, Any]] = []
+
+        def look(request: httpx.Request) -> httpx.Response | None:
+            if request.method == "PATCH":
+                shown.append((world.objects[key]["status"]["observedGeneration"], world.ready(key)[0]))
+                world.deaf = len(shown) == 1
+            return None
+
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            world.answer = look
+            world.edit(key, autoscaling={"maxReplica": 4})
+            controller.changed(key)
+            await asyncio.sleep(1.2)
+            world.values["a"]["max_replica"] = 9
+            await asyncio.sleep(100)
+            world.deaf = False
+            await asyncio.sleep(120)
+        assert world.values["a"]["max_replica"] == 4
+        assert shown == [(1, "True"), (1, "True")], "the old generation's, until the remote has the new one"
+        assert world.ready(key) == ("True", "Synced")
+
+    play(scene)
+
+
 def test_a_new_process_finishes_what_the_old_one_began() -> None:
     async def scene(world: World) -> None:
         world.values["a"] = {"min_replica": 0, "max_replica": 8}

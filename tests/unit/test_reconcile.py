@@ -14,7 +14,7 @@ import pytest
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.gate import Gate
-from setpoint.reconcile.ports import ConnectionNotFound, Event, Handle, Key, ResourceGone
+from setpoint.reconcile.ports import ClusterUnavailable, ConnectionNotFound, Event, Handle, Key, ResourceGone
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
@@ -45,6 +45,8 @@ class World(Finalizers):
         self.events: list[Event] = []
         self.gate: Gate[Key] = Gate()
         self.missing: str | None = None
+        self.deaf = False
+        """The API server takes no status."""
         self.on_confirm: Callable[[], object] = lambda: None
         """What the watch has missed when the API server is asked next."""
         self.client = Baseten.connect(
@@ -92,6 +94,8 @@ class World(Finalizers):
         key = Key(resource.kind(), resource.metadata.namespace, resource.metadata.name)
         if key not in self.objects:
             raise ResourceGone("gone")
+        if self.deaf:
+            raise ClusterUnavailable("it answered 500")
         if self.objects[key]["status"] != status.dump():
             self.objects[key]["status"] = status.dump()
             self.status_writes.append(status.dump())
@@ -206,6 +210,29 @@ def test_in_sync_costs_no_write_for_an_hour_and_none_at_a_restart() -> None:
             await asyncio.sleep(3600)
         assert (len(world.writes()), len(world.status_writes)) == (1, written)
         assert 100 <= sum(method == "GET" for _, method, *_ in world.requests) <= 140
+
+    play(scene)
+
+
+def test_a_process_goes_on_from_the_status_that_its_predecessor_wrote_last() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m")
+        before = world.objects[key]
+        async with operator(world):
+            await asyncio.sleep(20)
+        after, world.objects[key] = world.objects[key], {**before, "metadata": world.objects[key]["metadata"]}
+        world.answer = lambda _: reply(503)
+        async with operator(world):
+            await asyncio.sleep(20)
+            told = len(world.status_writes)
+            world.objects[key] = after
+            world.answer = lambda _: None
+            await asyncio.sleep(100)
+        assert len(world.status_writes) == told, "it had nothing to add"
+        assert world.objects[key]["status"] == after["status"]
+        assert world.objects[key]["status"]["baseline"]["maxReplica"] == 8
+        assert world.writes() == [{"max_replica": 3}]
 
     play(scene)
 

@@ -33,17 +33,20 @@ class StatusWriter:
 
         Raises:
             ResourceGone: the resource is not there any more, or another one has its name.
-            ResourceChanged: it has another spec by now.
+            ResourceChanged: it has another spec, or a status of somebody else, by now.
             ClusterUnavailable: the API server did not take it.
         """
         meta = resource.metadata
         key = Key(resource.kind(), meta.namespace, meta.name)
         wanted = without_empty(status.dump())
         path = api.item(type(resource), meta.namespace, meta.name)
+        before = self._known(key, meta.uid)["status"]
         for _ in range(TRIES):
             known = self._known(key, meta.uid)
             if known["metadata"].get("generation", 0) > meta.generation:
                 raise ResourceChanged(f"{key} has another spec by now")
+            if known["status"] != before:
+                raise ResourceChanged(f"{key} has another status by now")
             changes = operations(known["status"], wanted)
             if not changes or await self._patched(key, f"{path}/status", path, known["metadata"], changes):
                 return

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from setpoint.cluster import api
 from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone
 from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnection, Connection, Managed, ObjectMeta
-from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase, StatusBase
+from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase
 
 TRUST = 15.0
 """Seconds for which a streamed event is proof enough that a resource is there and unchanged."""
@@ -161,11 +161,12 @@ class Store:
             return None
         body = json.loads(entry.body)
         metadata = ObjectMeta.model_validate(body["metadata"])
+        model = self._models[key.kind]
         try:
-            status = StatusBase.model_validate(body.get("status") or {})
+            status = model.status_model().model_validate(body.get("status") or {})
         except ValidationError:
-            status = StatusBase()
-        return self._models[key.kind].model_construct(metadata=metadata, spec=SpecBase(), status=status)
+            status = model.status_model()()
+        return model.model_construct(metadata=metadata, spec=SpecBase(), status=status)
 
     def identity(self, key: Key) -> tuple[str, int] | None:
         """Return uid and generation of the newest known version, or None."""

@@ -234,13 +234,21 @@ class Controller:
     async def _hold(self, key: Key, resource: Managed, status: StatusBase) -> None:
         """Keep the resource from vanishing before what is about to be written was undone, and save how to undo it.
 
+        A verdict that has not reached the API server is not sent along: it was about another moment, and what is about
+        to be written shows that it does not hold any more.
+
         Raises:
             Superseded: it has vanished already.
             ClusterUnavailable: the API server did not take it.
         """
         try:
             await self._reporter.hold(resource)
-            await self._reporter.status(resource, status)
+            shown = self._shown(key, resource)
+            verdict = {
+                "conditions": shown.status.conditions,
+                "observed_generation": shown.status.observed_generation,
+            }
+            await self._send(key, resource, status.model_copy(update=verdict))
         except (ResourceGone, ResourceChanged):
             self.changed(key)
             raise Superseded from None
@@ -277,7 +285,7 @@ class Controller:
             self._queue.add_after(woken, self._random.uniform(0, WAKE_SPREAD))
         if outcome.status is not None:
             try:
-                await self._reporter.status(resource, outcome.status)
+                await self._send(key, resource, outcome.status)
             except ResourceGone:
                 self._vanished(key, resource)
                 return
@@ -299,6 +307,33 @@ class Controller:
             return
         self._queue.forget(key)
         self._queue.add_after(key, outcome.due, Priority.URGENT if outcome.urgent else Priority.ROUTINE)
+
+    async def _send(self, key: Key, resource: Managed, status: StatusBase) -> None:
+        """Send a status, unless somebody else has written one meanwhile that it knows nothing of.
+
+        Raises as `Reporter.status`.
+        """
+        shown = self._shown(key, resource)
+        memory = self._memory.get(key)
+        if memory is not None and memory.uid == resource.metadata.uid:
+            if not memory.knows(shown.status):
+                raise ResourceChanged(f"{key} has another status by now")
+            memory.tell(status)
+        await self._reporter.status(resource, status)
+
+    def _shown(self, key: Key, resource: Managed) -> Managed:
+        """Return the resource as the API server showed it last.
+
+        Raises:
+            ResourceGone: it is not there any more, or another one has its name.
+        """
+        try:
+            shown = self._view.get(key)
+        except ValidationError:
+            shown = self._view.bare(key)
+        if shown is None or shown.metadata.uid != resource.metadata.uid:
+            raise ResourceGone(f"{key} is not there any more")
+        return shown
 
     async def _released(self, key: Key, resource: Managed) -> bool:
         """Let a resource go for which nothing is left to do; False where the API server has to be asked again."""
@@ -380,6 +415,9 @@ class Controller:
         if memory is None or memory.uid != resource.metadata.uid:
             memory = Memory.of(resource, self._clock.now(), self._clock.monotonic())
             self._memory[key] = memory
+        elif not memory.knows(resource.status):
+            log.info("going on from a status that another process wrote", extra={"object": key._asdict()})
+            memory.adopt(resource.status, self._clock.now(), self._clock.monotonic())
         return memory
 
     def _tell(self, key: Key, resource: Managed, events: tuple[Event, ...]) -> None:
@@ -391,7 +429,7 @@ class Controller:
 
 def _with_newest_status(resource: Managed, memory: Memory | None) -> Managed:
     """Return a resource with the status this process worked out, which may not have reached the API server yet."""
-    if memory is None or memory.uid != resource.metadata.uid:
+    if memory is None or memory.uid != resource.metadata.uid or not memory.knows(resource.status):
         return resource
     return resource.model_copy(update={"status": memory.status})
 

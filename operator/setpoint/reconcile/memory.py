@@ -11,6 +11,9 @@ from setpoint.reconcile.conditions import Reason, Type, Verdict
 from setpoint.reconcile.ports import Event
 from setpoint.resources.common import Drift, Managed, Response, StatusBase
 
+MOST_TOLD = 8
+"""Statuses remembered of those whose arrival is uncertain; only an outage of the API server makes them many."""
+
 _WAITING = {Reason.APPLYING, Reason.QUEUED, Reason.PROMOTING, Reason.NOT_CONVERGED}
 
 
@@ -35,6 +38,8 @@ class Memory:
     uid: str
     status: StatusBase
     """Newest status this process worked out. It may be ahead of the API server's, never behind."""
+    told: list[StatusBase] = field(default_factory=list)
+    """What the API server may show that is not news: the status it showed last, and those sent since, oldest first."""
     pending: Pending | None = None
     written: float = float("-inf")
     """When this process had its last write answered; what was read before says nothing of it."""
@@ -53,7 +58,28 @@ class Memory:
     def of(cls, resource: Managed, now: datetime, monotonic: float) -> "Memory":
         """Return what the status of a resource tells that this process has not worked on yet."""
         status = resource.status
-        return cls(uid=resource.metadata.uid, status=status, pending=_pending(status, now, monotonic))
+        return cls(uid=resource.metadata.uid, status=status, told=[status], pending=_pending(status, now, monotonic))
+
+    def tell(self, status: StatusBase) -> None:
+        """Remember a status that is sent now; whether it arrives is known when it is shown."""
+        self.told.append(status)
+        if len(self.told) > MOST_TOLD:
+            del self.told[1]
+
+    def knows(self, shown: StatusBase) -> bool:
+        """Tell whether a status at the API server is this process's own, or what it began with; forget older ones."""
+        wanted = shown.dump()
+        for index, told in enumerate(self.told):
+            if told.dump() == wanted:
+                del self.told[:index]
+                return True
+        return False
+
+    def adopt(self, shown: StatusBase, now: datetime, monotonic: float) -> None:
+        """Go on from a status that another process wrote, be it a predecessor's last one or somebody's correction."""
+        self.status = shown
+        self.told = [shown]
+        self.pending = _pending(shown, now, monotonic)
 
     def verified(self, resource: Managed) -> bool:
         """Tell whether the remote was last seen equal to this very generation of the spec."""

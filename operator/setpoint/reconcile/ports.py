@@ -111,7 +111,7 @@ class Reporter(Protocol):
 
         Raises:
             ResourceGone: the resource is not there any more, or another one has its name.
-            ResourceChanged: it has another spec by now.
+            ResourceChanged: it has another spec, or a status of somebody else, by now.
             ClusterUnavailable: the API server did not take it; to be tried again.
         """
 
@@ -173,7 +173,7 @@ class ClusterUnavailable(Exception):
 
 
 class ResourceChanged(Exception):
-    """The resource has another spec by now: what was found out about it is of the past."""
+    """The resource has another spec or a status of somebody else by now: what was found out about it is of the past."""
 
 
 class ResourceGone(Exception):

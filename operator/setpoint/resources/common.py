@@ -350,6 +350,14 @@ class Managed(Resource):
     status: StatusBase
 
     @classmethod
+    def status_model(cls) -> type[StatusBase]:
+        """Return the model of the kind's status."""
+        model = cls.model_fields["status"].annotation
+        if not (isinstance(model, type) and issubclass(model, StatusBase)):
+            raise TypeError(f"{cls.__name__}.status is no status")
+        return model
+
+    @classmethod
     def reference(cls, body: Mapping[str, Any]) -> ConnectionRef:
         """Return the connection an object of the Kubernetes API refers to, however odd the rest of it is."""
         default = ConnectionRef(name=cls.CONNECTION)

@@ -118,6 +118,24 @@ async def test_a_resource_is_confirmed_before_a_write(scene: Scene) -> None:
     assert await scene.store.confirm(scene.key) is None
 
 
+async def test_a_resource_is_confirmed_again_when_an_answer_about_it_was_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(path: str, operations: object) -> dict[str, Any]:
+        raise ClusterUnavailable("the answer was lost")
+
+    store = Store(scene.kube, LoopClock())
+    store.put(scene.key.kind, await scene.kube.get(api.item(DeploymentAutoscaling, scene.namespace, "a")))
+    known = store.get(scene.key)
+    assert known is not None
+    scene.delete()
+    assert await store.confirm(scene.key) == known, "the watch has shown it a moment ago"
+    monkeypatch.setattr(scene.kube, "json_patch", lost)
+    with pytest.raises(ClusterUnavailable):
+        await StatusWriter(scene.kube, store, EventPoster(scene.kube, LoopClock())).hold(known)
+    assert await store.confirm(scene.key) is None
+
+
 async def test_a_successor_keeps_its_own_status(scene: Scene) -> None:
     stale = scene.store.get(scene.key)
     assert stale is not None

@@ -105,6 +105,9 @@ class StatusWriter:
                 raise ClusterUnavailable(str(error)) from None
             self._store.learn(key.kind, body)
             return False
+        except ClusterUnavailable:
+            self._store.doubt(key)
+            raise
         self._store.learn(key.kind, body)
         return True
 

@@ -100,6 +100,12 @@ class Store:
         """Keep what the API server answered to the operator itself; what is new in it the watch will tell."""
         self._keep(kind, body, listed=False)
 
+    def doubt(self, key: Key) -> None:
+        """Take what is known of a resource for no proof that it is there: an answer was lost that may have ended it."""
+        entry = self._managed.get(key)
+        if entry is not None:
+            entry.proven = float("-inf")
+
     def _keep(self, kind: str, body: Mapping[str, Any], *, listed: bool) -> tuple[Key, _Entry | None]:
         """Keep an object, and return its entry; None for one that was deleted.
 

@@ -74,7 +74,7 @@ class ModelConfig:
 
     id: str
     identity: Identity | None
-    """None where its scope is a word not known here, or a part of it no text, so that it is nobody's."""
+    """None where its scope is a word not known here, so that it is nobody's."""
     generation: Generation
     settings: GovernanceSettings
     budget_ids: Mapping[str, str]
@@ -88,7 +88,7 @@ class ModelConfig:
         """Return the model config in an item; it has a `problem` where only its identity makes sense.
 
         Raises:
-            RemoteFailure: it has no model_name.
+            RemoteFailure: it cannot be told what it is of; were it left out, it would look as if there were none.
         """
         match raw:
             case {"model_name": str(model_name)}:
@@ -125,10 +125,11 @@ class _UnreadableError(Exception):
 
 
 def rows(raw: Any) -> list[ModelConfig]:
-    """Return the model configs of a list; items that are none are left out.
+    """Return the model configs of a list.
 
     Raises:
-        RemoteFailure: it is no list, or pages were made of it, so that what is missing may be there all the same.
+        RemoteFailure: it is no list, it holds what is no model config, or pages were made of it, so that what is missing may
+            be there all the same.
     """
     found = raw.get("model_configs") if isinstance(raw, Mapping) else None
     if not isinstance(found, list):
@@ -136,11 +137,7 @@ def rows(raw: Any) -> list[ModelConfig]:
     total = raw.get("total_count")
     if isinstance(total, int) and total > len(found):
         raise RemoteFailure(f"the gateway answered {len(found)} of {total} model configs, though all were asked for")
-    return [
-        ModelConfig.from_wire(item)
-        for item in found
-        if isinstance(item, Mapping) and isinstance(item.get("model_name"), str)
-    ]
+    return [ModelConfig.from_wire(item) for item in found]
 
 
 def row(raw: Any) -> ModelConfig:
@@ -175,7 +172,7 @@ def _generation(raw: Mapping[str, Any]) -> Generation:
 def _identity(raw: Mapping[str, Any], model_name: str, generation: Generation) -> Identity | None:
     provider, scope_id = raw.get("provider") or None, raw.get("scope_id") or None
     if not isinstance(provider, str | None) or not isinstance(scope_id, str | None):
-        return None
+        raise RemoteFailure(f"the gateway reports a model config of {model_name} whose owner is no text", status=200)
     if generation is Generation.ONE_BUDGET:
         return Identity(model_name, provider, Scope.GLOBAL, None)
     word = raw.get("scope") or "global"

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     ] = True
     lease_namespace: Annotated[str, Field(description="namespace of the Lease; empty: the operator's own")] = ""
     health_address: Annotated[str, Field(description="address of /healthz and /readyz")] = ":8081"
-    workers: Annotated[int, Field(ge=1, le=512, description="resources looked at at once")] = 32
+    workers: Annotated[int, Field(ge=1, le=512, description="resources of one connection looked at at once")] = 32
     shard: Annotated[str, Field(description="serve only resources whose label sharding.setpoint.dev/key is this")] = ""
     dry_run: Annotated[bool, Field(description="treat every resource as if its mode were Observe")] = False
     log_format: Annotated[

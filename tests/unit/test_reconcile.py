@@ -81,6 +81,9 @@ class World(Finalizers):
     def identity(self, key: Key) -> tuple[str, int] | None:
         return identity(self.objects, key)
 
+    def lane(self, key: Key) -> str:
+        return "connection"
+
     def bare(self, key: Key) -> Managed | None:
         return self.get(key)
 

@@ -23,7 +23,7 @@ def play(scene: Coroutine[Any, Any, None]) -> None:
 
 def queue() -> WorkQueue:
     """Return an empty queue on the running loop's clock."""
-    return WorkQueue(LoopClock(), Random(1))
+    return WorkQueue(LoopClock(), Random(1), lane_of=lambda key: None, seats=99, total=99)
 
 
 def test_a_key_added_twice_is_handed_out_once() -> None:

@@ -250,12 +250,21 @@ class Store:
 
     def connection_uses(self) -> Iterable[Key]:
         """Yield the connection of every resource that has one, once for each."""
-        for key, entry in self._managed.items():
-            for kind in entry.connection.kinds:
-                used = Key(kind, key.namespace if kind == Connection.kind() else "", entry.connection.name)
-                if used in self._connections:
-                    yield used
-                    break
+        for key in self._managed:
+            used = self.lane(key)
+            if used is not None:
+                yield used
+
+    def lane(self, key: Key) -> Key | None:
+        """Return the connection of a resource; None where it has none."""
+        entry = self._managed.get(key)
+        if entry is None:
+            return None
+        names = (
+            Key(kind, key.namespace if kind == Connection.kind() else "", entry.connection.name)
+            for kind in entry.connection.kinds
+        )
+        return next((name for name in names if name in self._connections), None)
 
     def users_of(self, kind: str, namespace: str, name: str) -> Iterable[Key]:
         """Return the resources that refer, or fall back, to a connection."""

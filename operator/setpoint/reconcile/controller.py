@@ -1,6 +1,6 @@
 """Who is reconciled when: watch events in, looks at resources out.
 
-The controller owns the queue, the workers and what is remembered of each resource; what a look does is the reconcilers'
+The controller owns the queue and what is remembered of each resource; what a look does is the reconcilers'
 business (`base`). Events only say that something may have changed; what is done depends on the resource as it is when its
 turn comes. So events may come twice, late, or not at all, and nothing but speed is lost:
 
@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 LONGEST_SPREAD = 300.0
 """Seconds after a start within which resources that were in order are looked at again, at most."""
 
+CONNECTIONS_AT_ONCE = 16
+"""Connections whose resources are looked at by as many workers as each may have; more of them share these."""
+
 TRIES_TO_FINISH = 5
 """Times the operator's own bug may keep a deletion from ending."""
 
@@ -74,16 +77,15 @@ class Controller:
         self._reconcilers = reconcilers
         self._clock = clock
         self._random = random
-        self._workers = workers
         self._may_write = may_write
-        self._queue = WorkQueue(clock, random)
+        self._queue = WorkQueue(clock, random, lane_of=view.lane, seats=workers, total=workers * CONNECTIONS_AT_ONCE)
         self._memory: dict[Key, Memory] = {}
         self._ownership = Ownership()
         self._under_way = 0
 
     @property
     def backlog(self) -> int:
-        """How many resources wait for a worker right now."""
+        """How many resources wait for their turn right now."""
         return len(self._queue)
 
     @property
@@ -133,36 +135,35 @@ class Controller:
     async def run(self) -> None:
         """Work until `stop`; returns when the looks under way have ended."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._workers):
-                group.create_task(self._work(), name=f"reconcile-{number}")
+            while True:
+                try:
+                    key, priority = await self._queue.get()
+                except ShutDown:
+                    return
+                self._under_way += 1
+                group.create_task(self._work(key, priority), name=f"reconcile {key}")
 
     def stop(self) -> None:
         """Begin no more looks."""
         self._queue.shut_down()
 
-    async def _work(self) -> None:
-        while True:
-            try:
-                key, priority = await self._queue.get()
-            except ShutDown:
-                return
-            self._under_way += 1
-            try:
-                await self._look(key, priority)
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                # Something this look waited for was cancelled, not the worker; a worker lost is lost for ever.
-                log.warning("a look was interrupted", extra={"object": key._asdict()})
-                self._queue.add_rate_limited(key)
-            except Exception:  # one resource's bug must not stop the others
-                log.exception("the operator failed on this resource", extra={"object": key._asdict()})
-                self._queue.add_rate_limited(key)
-            finally:
-                self._under_way -= 1
-                self._wake(self._ownership.let_go(key))
-                self._queue.done(key)
+    async def _work(self, key: Key, priority: Priority) -> None:
+        try:
+            await self._look(key, priority)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something this look waited for was cancelled, not the look.
+            log.warning("a look was interrupted", extra={"object": key._asdict()})
+            self._queue.add_rate_limited(key)
+        except Exception:  # one resource's bug must not stop the others
+            log.exception("the operator failed on this resource", extra={"object": key._asdict()})
+            self._queue.add_rate_limited(key)
+        finally:
+            self._under_way -= 1
+            self._wake(self._ownership.let_go(key))
+            self._queue.done(key)
 
     async def _look(self, key: Key, priority: Priority) -> None:
         try:

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -75,6 +75,9 @@ class View(Protocol):
 
     def identity(self, key: Key) -> tuple[str, int] | None:
         """Return uid and generation of the newest known version; None where there is none."""
+
+    def lane(self, key: Key) -> Hashable:
+        """Return what the resource shares with those whose slowness may slow it down: its connection."""
 
     def bare(self, key: Key) -> Managed | None:
         """Return a resource whose spec does not fit the model, with an empty spec; None where there is none."""

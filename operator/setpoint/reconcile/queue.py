@@ -7,17 +7,19 @@ It has the words and guarantees of client-go's workqueue, which everybody in thi
 - `add_after` puts a key in later. One delayed entry is kept per key, the earliest; handing a key out drops it, since whoever
   works on it says anew when it is due next;
 - `add_rate_limited` puts it in after a pause that doubles with every failure and carries jitter, until `forget`;
-- urgent keys (a person or a pipeline waits for them) go before routine ones (drift sweeps, re-lists); within a class a
-  key whose delay has ended goes before those that were added, the rest in the order they came.
+- urgent keys (a person or a pipeline waits for them) go before routine ones (drift sweeps, re-lists), and the turns go round
+  among connections and namespaces (`turns`).
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
 
 from setpoint.reconcile.ports import Clock, Key, Timer
+from setpoint.reconcile.turns import Turns
 
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 60.0
@@ -42,14 +44,21 @@ class _Delayed:
 
 
 class WorkQueue:
-    """A deduplicating, delaying, rate-limiting queue with two priorities; times in seconds."""
+    """A deduplicating, delaying, rate-limiting queue with two priorities; times in seconds.
 
-    def __init__(self, clock: Clock, random: Random) -> None:
+    Of one lane, which `lane_of` tells of a key, at most `seats` keys are handed out at the same time, of all at most `total`.
+    """
+
+    def __init__(
+        self, clock: Clock, random: Random, *, lane_of: Callable[[Key], Hashable], seats: int, total: int
+    ) -> None:
         self._clock = clock
         self._random = random
-        self._ready: dict[Priority, deque[Key]] = {priority: deque() for priority in Priority}
+        self._lane_of = lane_of
+        self._turns = Turns(seats=seats, total=total)
         self._dirty: dict[Key, Priority] = {}
-        self._processing: set[Key] = set()
+        self._processing: dict[Key, Hashable] = {}
+        """Keys that are handed out, each with the lane whose seat it takes."""
         self._delayed: dict[Key, _Delayed] = {}
         self._failures: dict[Key, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -67,8 +76,7 @@ class WorkQueue:
             return
         self._dirty[key] = priority
         if key not in self._processing:
-            self._ready[priority].append(key)
-            self._wake()
+            self._wait(key, priority)
 
     def add_after(self, key: Key, delay: float, priority: Priority = Priority.ROUTINE) -> None:
         """Add the key after `delay` seconds, unless it is due earlier anyway."""
@@ -114,7 +122,7 @@ class WorkQueue:
             delayed.timer.cancel()
 
     async def get(self) -> tuple[Key, Priority]:
-        """Return the next key and its priority; `done` must follow.
+        """Return the next key and its priority, once there is one and a seat for it; `done` must follow.
 
         Raises:
             ShutDown: the queue was closed.
@@ -122,13 +130,9 @@ class WorkQueue:
         while True:
             if self._closed:
                 raise ShutDown
-            for priority in Priority:
-                ready = self._ready[priority]
-                while ready:
-                    key = ready.popleft()
-                    # Entries are left behind where a key was promoted or discarded; the dirty set is the truth.
-                    if self._dirty.get(key) == priority and key not in self._processing:
-                        return self._hand_out(key, priority)
+            taken = self._turns.take(self._waits)
+            if taken is not None:
+                return self._hand_out(*taken)
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
@@ -140,11 +144,11 @@ class WorkQueue:
 
     def done(self, key: Key) -> None:
         """Tell that work on the key ended; what was added meanwhile is handed out again."""
-        self._processing.discard(key)
+        self._turns.leave(self._processing.pop(key))
         priority = self._dirty.get(key)
         if priority is not None:
-            self._ready[priority].append(key)
-            self._wake()
+            self._wait(key, priority)
+        self._wake()
 
     def shut_down(self) -> None:
         """Hand out nothing more and let every waiting worker end."""
@@ -155,20 +159,23 @@ class WorkQueue:
         while self._waiters:
             self._wake()
 
-    def _hand_out(self, key: Key, priority: Priority) -> tuple[Key, Priority]:
-        del self._dirty[key]
-        self._processing.add(key)
+    def _wait(self, key: Key, priority: Priority, *, ripe: bool = False) -> None:
+        self._turns.put(key, self._lane_of(key), 2 * priority + (not ripe))
+        self._wake()
+
+    def _waits(self, key: Key, level: int) -> bool:
+        return self._dirty.get(key) == level // 2 and key not in self._processing
+
+    def _hand_out(self, key: Key, lane: Hashable) -> tuple[Key, Priority]:
+        priority = self._dirty.pop(key)
+        self._processing[key] = lane
         delayed = self._delayed.pop(key, None)
         if delayed is not None:
             delayed.timer.cancel()
         return key, priority
 
     def _ripen(self, key: Key) -> None:
-        """Add a key whose time has come, in front of its class.
-
-        A thousand new resources wait for the remote's limit; a look that is due now and merely reads (whether a write
-        has come into force) would otherwise wait for all of them.
-        """
+        """Add a key whose time has come."""
         delayed = self._delayed.pop(key, None)
         if delayed is None:
             return
@@ -177,8 +184,7 @@ class WorkQueue:
             return
         self._dirty[key] = delayed.priority
         if key not in self._processing:
-            self._ready[delayed.priority].appendleft(key)
-            self._wake()
+            self._wait(key, delayed.priority, ripe=True)
 
     def _wake(self) -> None:
         while self._waiters:

@@ -122,7 +122,9 @@ def test_nonsense_is_an_error_or_a_row_and_nothing_else(raw: Any) -> None:
                 reads(body)
 
 
-@pytest.mark.parametrize("odd", [1, None, [], {}, {"model_name": 5}, item(provider=5), item(scope="user", scope_id=[1])])
+@pytest.mark.parametrize(
+    "odd", [1, None, [], {}, {"model_name": 5}, item(provider=5), item(scope="user", scope_id=[1])]
+)
 def test_a_list_with_something_else_in_it_does_not_prove_that_a_row_is_missing(odd: Any) -> None:
     with pytest.raises(RemoteFailure):
         rows({"model_configs": [item(), odd]})

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.stage import GatewayStage, Place, Stage, connection, secret
+from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
@@ -62,3 +63,26 @@ def test_a_connection_to_a_host_that_is_not_allowed_or_not_there(stage: Stage) -
     ready(stage, "nobody", "RemoteUnreachable")
     ready(stage, "other", "UnexpectedAnswer")
     assert "is this the right URL?" in stage.condition("spconn", "other")["message"]
+
+
+def test_another_url_is_looked_at_and_written_to_only_where_it_differs(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3})
+    stage.das("production", {"modelId": "m-greeter", "environment": "production"}, {"maxReplica": 6})
+    for name in ("free", "production"):
+        stage.until("das", name, "Synced")
+    with BasetenSimulator.start() as moved:
+        moved.set_settings({"max_replica": 3}, model="m-greeter", deployment="d-free")
+        stage.plane.apply(connection("baseten", stage.namespace, moved.url))
+
+        def looked_at() -> bool:
+            return {"deployments", "environments"} <= {entry.path.rsplit("/", 1)[1] for entry in moved.journal()}
+
+        eventually(looked_at, timeout=20)
+        eventually(lambda: moved.journal(method="PATCH"), timeout=20)
+        stage.until("das", "production", "Synced")
+        assert [(entry.path, entry.body) for entry in moved.journal(method="PATCH")] == [
+            ("/v1/models/m-greeter/environments/production", {"autoscaling_settings": {"max_replica": 6}})
+        ]
+        assert stage.condition("das", "free")["status"] == "True"
+        stage.plane.delete_all("deploymentautoscalings", stage.namespace)

@@ -1,5 +1,8 @@
 """What the operator believes of its resources, held against a real API server when the watch has missed something."""
 
+import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
@@ -8,14 +11,16 @@ import pytest
 
 from setpoint.cluster import api
 from setpoint.cluster.audit import Audit
-from setpoint.cluster.events import EventPoster
+from setpoint.cluster.events import BURST, EventPoster
+from setpoint.cluster.secrets import LIFETIME, Secrets
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
 from setpoint.reconcile.controller import Controller
-from setpoint.reconcile.ports import ClusterUnavailable, Key, LoopClock, ResourceChanged, ResourceGone
+from setpoint.reconcile.ports import ClusterUnavailable, Event, EventType, Key, LoopClock, ResourceChanged, ResourceGone
 from setpoint.resources import DeploymentAutoscaling
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import install
+from tests.e2e.stage import secret
 
 pytestmark = pytest.mark.cluster
 
@@ -176,6 +181,41 @@ async def test_a_status_equal_to_the_one_there_costs_no_request(scene: Scene) ->
     assert again is not None
     await scene.reporter.status(again, again.status)
     assert scene.plane.request_count(resource="deploymentautoscalings", verbs=verbs, group="setpoint.dev") == before
+
+
+async def test_a_resource_that_tells_too_much_is_cut_short_and_others_are_not(scene: Scene) -> None:
+    chatty = scene.store.get(scene.key)
+    assert chatty is not None
+    quiet = chatty.model_copy(update={"metadata": chatty.metadata.model_copy(update={"uid": "another", "name": "b"})})
+    poster = EventPoster(scene.kube, LoopClock())
+    for number in range(3 * BURST):
+        poster.post(chatty, Event(EventType.NORMAL, "Told", f"{number}"))
+    poster.post(quiet, Event(EventType.NORMAL, "Told", "once"))
+    posting = asyncio.create_task(poster.run())
+    await poster.drain(10)
+    posting.cancel()
+    listed = json.loads(scene.plane.kubectl("get", "events", "-n", scene.namespace, "-o", "json").stdout)["items"]
+    told = Counter(item["involvedObject"]["name"] for item in listed)
+    assert told == {"a": BURST, "b": 1}
+
+
+async def test_a_rotated_secret_is_read_again_after_a_minute_or_when_asked_for_fresh(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = LoopClock()
+    secrets = Secrets(scene.kube, clock)
+    start = clock.monotonic()
+    passed = 0.0
+    monkeypatch.setattr(clock, "monotonic", lambda: start + passed)
+    scene.plane.apply(secret("key", scene.namespace, "first\n"))
+    assert await secrets.value(scene.namespace, "key", "api-key") == "first"
+    scene.plane.apply(secret("key", scene.namespace, "second"))
+    passed = LIFETIME - 1
+    assert await secrets.value(scene.namespace, "key", "api-key") == "first"
+    assert await secrets.value(scene.namespace, "key", "api-key", not_older_than=start + passed) == "second"
+    scene.plane.apply(secret("key", scene.namespace, "third"))
+    passed += LIFETIME + 1
+    assert await secrets.value(scene.namespace, "key", "api-key") == "third"
 
 
 async def test_what_the_operator_writes_is_owned_by_setpoint(scene: Scene) -> None:

@@ -5,9 +5,9 @@ with the connection, so that resources turned away by a refused key are woken wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from setpoint.cluster.api import KubeApi, RequestRefused
 from setpoint.cluster.secrets import LIFETIME, Secrets
@@ -156,6 +156,13 @@ class ConnectionPool:
             raise
         return version, frozenset(handle.gate.open()) - {key}
 
+    async def keep(self, there: Collection[Key]) -> None:
+        """Let go of all connections but these: the others are not there any more."""
+        gone: list[_Open[Any]] = [self._baseten.pop(key) for key in self._baseten.keys() - there]
+        gone += [self._bifrost.pop(key) for key in self._bifrost.keys() - there]
+        self._retired += [(self._clock.monotonic() + RETIREMENT, one.client) for one in gone if one.client is not None]
+        await self._close_retired()
+
     async def aclose(self) -> None:
         """Close every client."""
         clients: list[_Client] = [client for _, client in self._retired]
@@ -232,6 +239,8 @@ class ConnectionPool:
         except RequestRefused as error:
             raise ConnectionNotAllowed(f"the labels of namespace {namespace} cannot be read: {error}") from None
         labels: dict[str, str] = body.get("metadata", {}).get("labels") or {}
+        for other in [other for other, (read, _) in self._labels.items() if now - read >= LIFETIME]:
+            del self._labels[other]
         self._labels[namespace] = (now, labels)
         return labels
 

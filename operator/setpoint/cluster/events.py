@@ -1,12 +1,14 @@
 """Kubernetes Events: what happened to a resource, for `kubectl describe`.
 
-Events are help for people, not state: they are posted by one task from a bounded queue, and dropped where the API server
-does not take them or cannot keep up.
+Events are help for people, not state: they are posted by one task from a bounded queue, so many a second, and dropped where
+the API server does not take them or cannot keep up. One resource has a burst of 25 and then one every five minutes, like
+everything that uses client-go's recorder.
 """
 
 import asyncio
 import logging
 import socket
+from collections import OrderedDict
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +20,13 @@ log = logging.getLogger(__name__)
 
 COMPONENT = "setpoint"
 BACKLOG = 2000
+RATE = 50
+"""Events a second at most, as many as a kubelet posts."""
+BURST = 25
+REFILL = 300.0
+"""Seconds in which a resource earns one Event more."""
+REMEMBERED = 4096
+"""Resources whose Events are counted; the ones that told something last."""
 
 
 class EventPoster:
@@ -28,12 +37,17 @@ class EventPoster:
         self._clock = clock
         self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
         self._host = socket.gethostname()
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """By uid: how many Events a resource may still post, and when that was so."""
         self._refused = False
         """The API server does not let the operator post Events; told once."""
 
     def post(self, resource: Managed, event: Event) -> None:
-        """Queue an Event about a resource; dropped when too many wait already."""
+        """Queue an Event about a resource; dropped when it has told too much, or too many wait already."""
         meta = resource.metadata
+        if not self._earned(meta.uid):
+            log.debug("dropped an Event of %s/%s: it has told too much", meta.namespace, meta.name)
+            return
         now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {
             "apiVersion": "v1",
@@ -76,6 +90,17 @@ class EventPoster:
                 log.debug("an Event was not posted: %s", error)
             finally:
                 self._queue.task_done()
+            await asyncio.sleep(1 / RATE)
+
+    def _earned(self, uid: str) -> bool:
+        now = self._clock.monotonic()
+        left, since = self._left.pop(uid, (float(BURST), now))
+        left = min(left + (now - since) / REFILL, BURST)
+        may = left >= 1
+        self._left[uid] = (left - may, now)
+        if len(self._left) > REMEMBERED:
+            self._left.popitem(last=False)
+        return may
 
     async def drain(self, timeout: float) -> None:
         """Wait until what is queued was posted, but not longer than `timeout` seconds."""

@@ -79,8 +79,10 @@ class ConnectionMonitor:
                 self._news.clear()
                 users = Counter(self._store.connection_uses())
                 there = self._store.connections()
-                for key in self._due.keys() - there.keys():
-                    del self._due[key]
+                for known in (self._due, self._generations):
+                    for key in known.keys() - there.keys():
+                        del known[key]
+                await self._pool.keep(there.keys())
                 for key in there.keys() - self._under_way:
                     self._under_way.add(key)
                     group.create_task(self._guarded(key, there[key], users[key]))
@@ -119,7 +121,7 @@ class ConnectionMonitor:
                 }
             )
             self._due[key] = now + (WORKING if verdict.ready == "True" else BROKEN) * self._random.uniform(0.9, 1.1)
-        await self._write(connection, status)
+        await self._write(key, connection, status)
 
     async def _tried(self, key: Key, connection: Connection | ClusterConnection) -> tuple[Verdict, str | None]:
         try:
@@ -142,14 +144,24 @@ class ConnectionMonitor:
             self._controller.connection_changed(user)
         return conditions.connected(self._pool.url(connection)), version
 
-    async def _write(self, connection: Connection | ClusterConnection, status: ConnectionStatus) -> None:
+    async def _write(self, key: Key, connection: Connection | ClusterConnection, status: ConnectionStatus) -> None:
         before, after = connection.status.dump(), status.dump()
         changes = operations(before, after)
         if not changes:
             return
         meta = connection.metadata
-        same = {"op": "test", "path": "/metadata/uid", "value": meta.uid}
+        same = [
+            {"op": "test", "path": "/metadata/uid", "value": meta.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version},
+        ]
         path = api.item(type(connection), meta.namespace, meta.name)
-        body = await self._kube.json_patch(f"{path}/status", [same, *changes])
+        try:
+            body = await self._kube.json_patch(f"{path}/status", [*same, *changes])
+        except api.RequestRefused:
+            # Another version by now, whose status this one says nothing of; the next round begins with it.
+            self._due.pop(key, None)
+            body = await self._kube.get(path)
+            if body["metadata"]["resourceVersion"] == meta.resource_version:
+                raise
         with contextlib.suppress(ValidationError):
             self._store.put_connection({**body, "kind": connection.kind()})

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import binascii
 from typing import Any
+from weakref import WeakValueDictionary
 
 from setpoint.cluster.api import KubeApi, RequestRefused
 from setpoint.reconcile.ports import Clock, ConnectionNotFound, ResourceGone
@@ -22,7 +23,7 @@ class Secrets:
         self._kube = kube
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def value(self, namespace: str, name: str, key: str, *, not_older_than: float | None = None) -> str:
         """Return one key's value as text, without line breaks at its end (which editors and `echo` leave there).
@@ -46,6 +47,13 @@ class Secrets:
             raise ConnectionNotFound(f"key {key} of Secret {namespace}/{name} is not text") from None
         return text.rstrip("\r\n")
 
+    def _forget(self, where: tuple[str, str]) -> None:
+        """Drop a Secret, and every other one that has not been asked for since it grew old."""
+        self._known.pop(where, None)
+        oldest = self._clock.monotonic() - LIFETIME
+        for other in [other for other, (read, _) in self._known.items() if read < oldest]:
+            del self._known[other]
+
     async def _data(self, namespace: str, name: str, not_older_than: float | None) -> dict[str, Any]:
         where = (namespace, name)
         oldest = self._clock.monotonic() - LIFETIME
@@ -55,7 +63,7 @@ class Secrets:
             known = self._known.get(where)
             if known is not None and known[0] >= oldest:
                 return known[1]
-            self._known.pop(where, None)
+            self._forget(where)
             started = self._clock.monotonic()
             try:
                 body = await self._kube.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")

@@ -156,8 +156,8 @@ class ObjectMeta(Model):
     name: str
     namespace: str = ""
     uid: str = ""
-    generation: int = 0
     resource_version: str = ""
+    generation: int = 0
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     annotations: dict[str, str] = Field(default_factory=dict)

@@ -235,8 +235,8 @@ class Controller:
     async def _hold(self, key: Key, resource: Managed, status: StatusBase) -> None:
         """Keep the resource from vanishing before what is about to be written was undone, and save how to undo it.
 
-        A verdict that has not reached the API server is not sent along: it was about another moment, and what is about
-        to be written shows that it does not hold any more.
+        Of the status nothing else is sent: a verdict that has not reached the API server yet was about another moment, and
+        what is about to be written shows that it does not hold any more.
 
         Raises:
             Superseded: it has vanished already.
@@ -245,11 +245,7 @@ class Controller:
         try:
             await self._reporter.hold(resource)
             shown = self._shown(key, resource)
-            verdict = {
-                "conditions": shown.status.conditions,
-                "observed_generation": shown.status.observed_generation,
-            }
-            await self._send(key, resource, status.model_copy(update=verdict))
+            await self._send(key, resource, shown.status.with_baseline_of(status))
         except (ResourceGone, ResourceChanged):
             self.changed(key)
             raise Superseded from None

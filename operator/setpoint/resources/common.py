@@ -283,6 +283,10 @@ class StatusBase(Model):
         """Return the condition of that type, or None."""
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
+    def with_baseline_of(self, other: "StatusBase") -> Self:
+        """Return this status with what the other one saved of how things were before the first write."""
+        return self.model_copy(update={"baseline": dict(other).get("baseline")})
+
     def is_true(self, kind: str) -> bool:
         """Tell whether the condition of that type is there and True."""
         condition = self.condition(kind)

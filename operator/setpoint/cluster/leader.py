@@ -7,6 +7,9 @@ The lease is a `coordination.k8s.io/v1` Lease, renewed by its holder every two s
 - The holder may act until `RENEW_DEADLINE` after it *sent* its last successful renewal, which is five seconds before anybody
   else may take over. `held` tells it without asking anybody, and is asked before every remote write; when the time is up,
   what is under way is cancelled and the process ends.
+- A machine that was suspended wakes with a monotonic clock that knows nothing of it (CLOCK_MONOTONIC stands still meanwhile,
+  `man clock_gettime`), so the holder looks at the time of day, too: if either clock says that its time is up, it does not act
+  until it has renewed. A time of day that is set costs it two seconds.
 - Every request has a timeout well below the deadline, so that one that hangs does not hold up the next.
 - A clean stop gives the lease back, after the last write has ended.
 
@@ -19,7 +22,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -36,6 +39,7 @@ RENEW_DEADLINE = 10.0
 RETRY_PERIOD = 2.0
 REQUEST_TIMEOUT = 3.0
 JITTER = 0.2
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class LeadershipLost(Exception):
@@ -83,10 +87,14 @@ class Elector:
         self._identity = identity
         self._seen: _Seen | None = None
         self._valid_until = float("-inf")
+        self._valid_from_day, self._valid_until_day = NEVER, NEVER
 
     def held(self) -> bool:
         """Tell whether this candidate may act now."""
-        return self._clock.monotonic() < self._valid_until
+        return (
+            self._clock.monotonic() < self._valid_until
+            and self._valid_from_day <= self._clock.now() < self._valid_until_day
+        )
 
     async def acquire(self, stopping: asyncio.Event) -> bool:
         """Wait until this candidate holds the lease; False where a signal came first."""
@@ -146,10 +154,13 @@ class Elector:
 
     async def _round(self) -> bool:
         """Look at the lease, and take or renew it where that is allowed; tell whether it is held."""
-        sent = self._clock.monotonic()
+        sent = self._sending()
         try:
             self._observe(await self._kube.get(f"{self._collection}/{self._name}"))
         except ResourceGone:
+            if self._others(self._seen):
+                # Somebody has deleted it, and its holder may act on for a while.
+                return False
             metadata = {"name": self._name}
             body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
             created = await self._kube.create(self._collection, {**body, "spec": self._spec({}, self._identity)})
@@ -158,20 +169,31 @@ class Elector:
         seen = self._seen
         if seen is None:
             return False
-        if seen.holder not in {"", self._identity} and not seen.expired(self._clock.monotonic()):
+        if self._others(seen):
             return False
-        sent = self._clock.monotonic()
+        sent = self._sending()
         self._took(await self._write(seen, holder=self._identity), sent)
         return True
+
+    def _others(self, seen: _Seen | None) -> bool:
+        """Tell whether somebody else may act."""
+        return (
+            seen is not None and seen.holder not in {"", self._identity} and not seen.expired(self._clock.monotonic())
+        )
 
     def _observe(self, body: dict[str, Any]) -> None:
         """Remember the lease; its time counts from the answer that showed it first, the safe moment for a candidate."""
         if self._seen is None or self._seen.version != body["metadata"]["resourceVersion"]:
             self._seen = _Seen(body, self._clock.monotonic())
 
-    def _took(self, body: dict[str, Any], sent: float) -> None:
+    def _sending(self) -> tuple[float, datetime]:
+        return self._clock.monotonic(), self._clock.now()
+
+    def _took(self, body: dict[str, Any], sent: tuple[float, datetime]) -> None:
         self._seen = _Seen(body, self._clock.monotonic())
-        self._valid_until = sent + RENEW_DEADLINE
+        monotonic, day = sent
+        self._valid_until = monotonic + RENEW_DEADLINE
+        self._valid_from_day, self._valid_until_day = day, day + timedelta(seconds=RENEW_DEADLINE)
 
     async def _write(self, seen: _Seen, *, holder: str, duration: int = int(LEASE_DURATION)) -> dict[str, Any]:
         """Replace the lease as it was seen; the version in it makes the API server refuse if it changed since."""
@@ -180,7 +202,7 @@ class Elector:
 
     def _spec(self, before: dict[str, Any], holder: str, duration: int = int(LEASE_DURATION)) -> dict[str, Any]:
         # Times are for people; no decision depends on them.
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         same = before.get("holderIdentity") == holder
         transitions = int(before.get("leaseTransitions") or 0)
         return {

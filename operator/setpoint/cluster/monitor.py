@@ -158,10 +158,8 @@ class ConnectionMonitor:
         try:
             body = await self._kube.json_patch(f"{path}/status", [*same, *changes])
         except api.RequestRefused:
-            # Another version by now, whose status this one says nothing of; the next round begins with it.
+            # Most often because it is another version by now, which the watch is about to show: the next round begins with it.
             self._due.pop(key, None)
-            body = await self._kube.get(path)
-            if body["metadata"]["resourceVersion"] == meta.resource_version:
-                raise
+            raise
         with contextlib.suppress(ValidationError):
             self._store.put_connection({**body, "kind": connection.kind()})

@@ -132,6 +132,15 @@ class OperatorProcess:
         """What the process was started with, as everybody on the machine can see it."""
         return [str(argument) for argument in self._process.args]  # type: ignore[union-attr] # always a list here
 
+    def surface(self) -> dict[str, str]:
+        """Return what else can be seen of a running process: what it answers, and what the kernel names its core file by."""
+        if self.ended:
+            return {}
+        shown = {path: self.probe(path)[1] for path in ("/healthz", "/readyz", "/metrics")}
+        for name in ("comm", "cmdline", "environ"):
+            shown[name] = Path(f"/proc/{self.pid}/{name}").read_text(encoding="utf-8", errors="replace")
+        return shown
+
     @property
     def ended(self) -> bool:
         """Whether the process is gone."""

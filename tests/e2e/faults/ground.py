@@ -1,5 +1,6 @@
 """Where the faults happen: one resource of each kind, an operator behind proxies, and an eye on what it says."""
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,10 @@ PLURALS = {"das": "deploymentautoscalings", "cas": "chainautoscalings", "mcg": "
 KINDS = {"das": "DeploymentAutoscaling", "cas": "ChainAutoscaling", "mcg": "ModelConfigGovernance"}
 NAME = "one"
 SENTINEL = "sentinel-5f2b9c71e0d4a86b"
-"""The key; it must be seen nowhere but at the remote and in its Secret."""
+USER, PASSWORD = "admin", "sentinel-c03e77d1b95f2a48"
+"""Key and password; they must be seen nowhere but at the remotes and in their Secrets."""
+SECRETS = (SENTINEL, PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+"""In every form in which they are sent."""
 
 STATUS = r"/{plural}/[^/]+/status"
 FINALIZER = r"/{plural}/[^/?]+(\?|$)"
@@ -59,13 +63,20 @@ class Ground(Place):
     def open(self) -> None:
         """Create the connections, through the proxies, with a timeout a test can wait for."""
         self.baseten.add_key(SENTINEL)
-        gateway = {"bifrost": {"url": self.remotes["mcg"].url}, "timeout": "2s"}
+        self.bifrost.set_auth("basic", username=USER, password=PASSWORD)
+        login = {f"{name}SecretRef": {"name": "bifrost", "key": name} for name in ("username", "password")}
+        gateway = {"bifrost": {"url": self.remotes["mcg"].url, "auth": {"basic": login}}, "timeout": "2s"}
         metadata = {"name": "bifrost", "namespace": self.namespace}
         self.plane.apply(
-            secret("baseten", self.namespace, SENTINEL),
+            *self.secrets(),
             connection("baseten", self.namespace, self.remotes["das"].url, timeout="2s"),
             {"apiVersion": API, "kind": "Connection", "metadata": metadata, "spec": gateway},
         )
+
+    def secrets(self, key: str = SENTINEL, password: str = PASSWORD) -> tuple[Object, Object]:
+        """Return the Secrets of both connections."""
+        login = secret("bifrost", self.namespace, "") | {"stringData": {"username": USER, "password": password}}
+        return secret("baseten", self.namespace, key), login
 
     def start(self) -> None:
         """Start the operator."""
@@ -92,11 +103,11 @@ class Ground(Place):
             self.start()
 
     def _look_for_leaks(self, operator: OperatorProcess) -> None:
-        """Note every place where the key can be seen."""
-        shown = {"log": operator.log(), "arguments": " ".join(operator.arguments)}
+        """Note every place where key or password can be seen."""
+        shown = {"log": operator.log(), "arguments": " ".join(operator.arguments), **operator.surface()}
         for what in ("events", *PLURALS, "spconn"):
             shown[what] = self.plane.kubectl("get", what, "-n", self.namespace, "-o", "yaml").stdout
-        self.leaks += [what for what, text in shown.items() if SENTINEL in text]
+        self.leaks += [what for what, text in shown.items() if any(one in text for one in SECRETS)]
 
     def wait(self, done: Callable[[], Any], *, timeout: float = 60) -> None:
         """Wait for something, and start another operator each time one is killed meanwhile."""

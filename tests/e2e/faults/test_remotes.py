@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.faults import table
-from tests.e2e.faults.ground import KINDS, NAME, PLURALS, SENTINEL, WRITES, Ground
-from tests.e2e.stage import secret
+from tests.e2e.faults.ground import KINDS, NAME, PLURALS, SENTINEL, USER, WRITES, Ground
 from tests.simulators.faults import Delay, Drop, Fault, Huge, Respond, Truncate
 
 pytestmark = pytest.mark.cluster
 
 MESSAGE = {"message": "no", "error": {"message": "no"}}
+OTHER = "another"
 NESTED = "[" * 20_000 + "]" * 20_000
 
 
@@ -102,40 +102,40 @@ def _recover(here: Ground, value: int, case: Case, request: str) -> None:
 
 
 def missing(here: Ground) -> None:
-    """Delete the Secret."""
-    here.plane.kubectl("delete", "secret", "baseten", "-n", here.namespace)
+    """Delete the Secrets."""
+    here.plane.kubectl("delete", "secret", "baseten", "bifrost", "-n", here.namespace)
 
 
 def emptied(here: Ground) -> None:
-    """Leave nothing in the Secret."""
-    here.plane.apply(secret("baseten", here.namespace, ""))
+    """Leave nothing in the Secrets."""
+    here.plane.apply(*here.secrets("", ""))
 
 
 def rotated(here: Ground) -> None:
-    """Give the remote another key than the Secret has."""
-    here.baseten.add_key("another")
+    """Give the remotes another key and password than the Secrets have."""
+    here.baseten.add_key(OTHER)
     here.baseten.revoke_key(SENTINEL)
+    here.bifrost.set_auth("basic", username=USER, password=OTHER)
 
 
 @pytest.mark.parametrize("trouble", [missing, emptied, rotated])
 def test_each_kind_ends_at_its_spec_whatever_becomes_of_the_secret(
     here: Ground, trouble: Callable[[Ground], None]
 ) -> None:
-    kinds = ("das", "cas")
-    for kind in kinds:
+    for kind in KINDS:
         here.apply(kind, 10)
-    here.wait(lambda: all(here.synced(kind, 10) for kind in kinds))
+    here.wait(lambda: all(here.synced(kind, 10) for kind in KINDS))
     trouble(here)
     # What is kept of it is kept for a minute; to be asked for is to read it again.
-    for kind in kinds:
+    for kind in KINDS:
         here.apply(kind, 11)
         here.request(kind, NAME, "now")
-    here.wait(lambda: all(here.condition(kind, NAME).get("status") == "False" for kind in kinds))
-    here.plane.apply(secret("baseten", here.namespace, "another" if trouble is rotated else SENTINEL))
-    for kind in kinds:
+    here.wait(lambda: all(here.condition(kind, NAME).get("status") == "False" for kind in KINDS))
+    here.plane.apply(*(here.secrets(OTHER, OTHER) if trouble is rotated else here.secrets()))
+    for kind in KINDS:
         here.request(kind, NAME, "again")
-    here.wait(lambda: all(here.synced(kind, 11) for kind in kinds), timeout=90)
+    here.wait(lambda: all(here.synced(kind, 11) for kind in KINDS), timeout=90)
     assert here.lies == []
-    for kind in kinds:
-        table.held(f"Secret {trouble.__name__}", KINDS[kind], bound=5)
+    for kind, name in KINDS.items():
+        table.held(f"Secret {trouble.__name__}", name, bound=5)
         assert here.writes(kind) <= 5

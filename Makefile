@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PYTHONPATH := operator
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench faults simulate lock clean
+.PHONY: help demo test lint format generate bench soak faults transitions simulate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +24,7 @@ demo: $(READY) ## watch Setpoint do its job on a real API server; ends by itself
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m tests.controlplane build >/dev/null
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),3) --dist=loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, mypy --strict, import-linter, generated files
 	@$(BIN)/ruff format --check .
@@ -43,9 +43,16 @@ generate: $(READY) ## write crds/ from the models
 bench: $(READY) ## measure speed and memory, and hold them against their bounds
 	@$(BIN)/python -m tests.bench
 
+soak: $(READY) ## shake RESOURCES for MINUTES, hold memory and order against their bounds, and write docs/soak.md
+	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),20) --resources $(or $(RESOURCES),2000) --page docs/soak.md
+
 faults: $(READY) ## put every kind through every fault, several times, and write docs/faults.md
 	@$(BIN)/python -m tests.controlplane build >/dev/null
 	@FAULTS=$(or $(ROUNDS),3) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/e2e/faults
+
+transitions: $(READY) ## take every field of every kind through its transitions, and write docs/transitions.md
+	@$(BIN)/python -m tests.controlplane build >/dev/null
+	@TRANSITIONS_TABLE=docs/transitions.md $(BIN)/python -m pytest tests/e2e/transitions
 
 simulate: $(READY) ## play SEEDS hours of edits, faults and deaths, from seed FIRST on, under virtual time
 	@$(BIN)/python -m tests.simulation $(or $(FIRST),0) $(or $(SEEDS),1000)

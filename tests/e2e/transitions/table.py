@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 
+from tests.tables import Row, note
+
 HEADER = """# Fields, and the transitions they went through
 
 Made by `make transitions` on the real API server, over real sockets and with a real operator process. The fields are
@@ -29,18 +31,22 @@ ORDER = (
 )
 
 REACHED: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-"""Transitions that held, by kind and field."""
+"""Transitions that held in this process, by kind and field."""
 
 
 def held(kind: str, field: str, transition: str) -> None:
     """Note a transition that held."""
     REACHED[kind][field].add(transition)
+    note("transitions", kind=kind, field=field, transition=transition)
 
 
-def text() -> str:
+def text(rows: list[Row]) -> str:
     """Return the table."""
+    reached: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows:
+        reached[row["kind"]][row["field"]].add(row["transition"])
     parts = [HEADER]
-    for kind, fields in sorted(REACHED.items()):
+    for kind, fields in sorted(reached.items()):
         used = [name for name in ORDER if any(name in done for done in fields.values())]
         parts.append(f"## {kind}\n\n| field | {' | '.join(used)} |\n|---|{'---|' * len(used)}\n")
         for field, done in sorted(fields.items()):

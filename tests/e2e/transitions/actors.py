@@ -236,12 +236,12 @@ class Row(Actor):
         return found
 
 
-def deployment(name: str, namespace: str, baseten: BasetenSimulator, spec: Object) -> Deployment:
+def deployment(name: str, namespace: str, baseten: BasetenSimulator, spec: Object, *, model: str = MODEL) -> Deployment:
     """Return an actor with a deployment of its own."""
     id_ = f"d-{name}"
-    baseten.add_deployment(MODEL, DeploymentSpec(id=id_, settings=wire(FOUND)))
-    spec = {"target": {"modelId": MODEL, "deployment": id_}, **spec}
-    target = DeploymentTarget(model=MODEL, deployment=id_)
+    baseten.add_deployment(model, DeploymentSpec(id=id_, settings=wire(FOUND)))
+    spec = {"target": {"modelId": model, "deployment": id_}, **spec}
+    target = DeploymentTarget(model=model, deployment=id_)
     pattern = f"/deployments/{id_}/"
     return Deployment(name, namespace, spec, dict(FOUND), baseten=baseten, pattern=pattern, target=target)
 

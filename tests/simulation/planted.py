@@ -21,11 +21,15 @@ from setpoint.resources.common import Managed, StatusBase
 def no_uid_precondition() -> None:
     """A successor of the same name gets its predecessor's status."""
 
+    async def send(self: Controller, key: Any, resource: Managed, status: StatusBase) -> None:
+        await self._reporter.status(resource, status)
+
     async def status(self: StatusWriter, resource: Managed, status: StatusBase) -> None:
         current = self._store.get(_key(resource))
         await real(self, current or resource, status)
 
     real = StatusWriter.status
+    _set(Controller, "_send", send)
     _set(StatusWriter, "status", status)
 
 
@@ -110,6 +114,16 @@ def status_in_pieces() -> None:
     _set(StatusWriter, "_patched", patched)
 
 
+def own_status_over_everybodys() -> None:
+    """A process with an older view writes its own status over the newer one that it learns of."""
+
+    async def send(self: Controller, key: Any, resource: Managed, status: StatusBase) -> None:
+        await self._reporter.status(resource, status)
+
+    _set(Controller, "_send", send)
+    _set(Memory, "knows", lambda self, shown: True)
+
+
 def news_swallowed() -> None:
     """What the operator's own answers show of a new spec is not told by the watch any more."""
     real = Store.learn
@@ -174,6 +188,7 @@ PLANTS: Mapping[str, Callable[[], None]] = {
         claims_only_when_looked_at,
         older_specs_are_written,
         status_in_pieces,
+        own_status_over_everybodys,
         news_swallowed,
         successors_forgotten,
         no_audit,

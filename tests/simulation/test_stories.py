@@ -11,8 +11,18 @@ from tests.simulation.planted import PLANTS
 from tests.simulation.run import played
 
 SEEDS = 200
-ENOUGH = 300
+ENOUGH = 400
 """Stories within which every planted bug is found; most take a few."""
+FIRST = {
+    "no_uid_precondition": 33,
+    "older_specs_are_written": 18,
+    "status_in_pieces": 13,
+    "own_status_over_everybodys": 105,
+    "news_swallowed": 52,
+    "successors_forgotten": 277,
+    "no_audit": 44,
+}
+"""Stories that found the bugs that few find, played first; where they find them no more, the others are played."""
 
 _ONE = (
     "from tests.simulation.story import play; r = play({seed}); print(r.log, r.checks, r.writes, r.deaths, r.violation)"
@@ -26,7 +36,7 @@ def test_no_story_violates_what_must_hold() -> None:
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_bug_is_found(plant: str) -> None:
-    assert any(result.violation for result in played(range(ENOUGH), plant=plant))
+    assert any(result.violation for result in played([FIRST.get(plant, 0), *range(ENOUGH)], plant=plant))
 
 
 def test_a_seed_plays_the_same_story_again_in_another_process() -> None:

@@ -10,6 +10,7 @@ what a list does not have any more.
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ TRUST = 15.0
 REMEMBERED = 300.0
 """Seconds for which a deleted object is known to be deleted: longer than any answer about it may be on its way."""
 
+PARSED = 512
+"""Resources kept as Python objects, which are large; all others are kept as bytes."""
+
 _META = (
     "name",
     "namespace",
@@ -39,7 +43,7 @@ _META = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     uid: str
     generation: int
@@ -77,6 +81,8 @@ class Store:
         self._clock = clock
         self._trust = trust
         self._managed: dict[Key, _Entry] = {}
+        self._parsed: OrderedDict[_Entry, Managed] = OrderedDict()
+        """Resources that were asked for last, so that one look reads its resource once."""
         self._dropped: dict[str, tuple[float, str]] = {}
         self._connections: dict[Key, Connection | ClusterConnection] = {}
         self._models: dict[str, type[Managed]] = {model.kind(): model for model in MANAGED_KINDS}
@@ -158,7 +164,13 @@ class Store:
             ValidationError: its spec does not fit the model.
         """
         entry = self._managed.get(key)
-        return None if entry is None else self._read(key, entry)
+        if entry is None:
+            return None
+        resource = self._parsed.pop(entry, None) or self._read(key, entry)
+        self._parsed[entry] = resource
+        if len(self._parsed) > PARSED:
+            self._parsed.popitem(last=False)
+        return resource
 
     def bare(self, key: Key) -> Managed | None:
         """Return a resource whose spec cannot be read, with metadata and an empty spec."""

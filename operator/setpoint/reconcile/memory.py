@@ -68,10 +68,12 @@ class Memory:
 
     def knows(self, shown: StatusBase) -> bool:
         """Tell whether a status at the API server is this process's own, or what it began with; forget older ones."""
+        if shown is self.told[0]:
+            return True
         wanted = shown.dump()
         for index, told in enumerate(self.told):
             if told.dump() == wanted:
-                del self.told[:index]
+                self.told[: index + 1] = [shown]
                 return True
         return False
 

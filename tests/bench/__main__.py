@@ -24,21 +24,23 @@ from tests.simulators.process import BasetenSimulator
 def main() -> int:
     """Measure, print a table, and return 1 where a bound is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--resources", type=int, default=1000, help="DeploymentAutoscalings")
-    parser.add_argument("--governed", type=int, default=500, help="ModelConfigGovernances")
-    parser.add_argument("--takeovers", type=int, default=20, help="leaders killed")
+    parser.add_argument("--resources", type=int, default=1000, help="DeploymentAutoscalings; 0: do not measure")
+    parser.add_argument("--governed", type=int, default=500, help="ModelConfigGovernances; 0: do not measure")
+    parser.add_argument("--takeovers", type=int, default=20, help="leaders killed; 0: do not measure")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     figures = Figures()
     with ControlPlane.start(progress=console.print) as plane:
         install(plane)
         plane.kubectl("create", "namespace", NAMESPACE)
-        with BasetenSimulator.start(rate=RATE) as remote:
-            asyncio.run(measure_autoscaling(plane, remote, figures, options.resources))
-        plane.delete_all("deploymentautoscalings", NAMESPACE)
-        with BifrostSimulator.start(rate=RATE) as gateway:
-            asyncio.run(measure_governance(plane, gateway, figures, options.governed))
-        plane.delete_all("modelconfiggovernances", NAMESPACE)
+        if options.resources:
+            with BasetenSimulator.start(rate=RATE) as remote:
+                asyncio.run(measure_autoscaling(plane, remote, figures, options.resources))
+            plane.delete_all("deploymentautoscalings", NAMESPACE)
+        if options.governed:
+            with BifrostSimulator.start(rate=RATE) as gateway:
+                asyncio.run(measure_governance(plane, gateway, figures, options.governed))
+            plane.delete_all("modelconfiggovernances", NAMESPACE)
         if options.takeovers:
             with BasetenSimulator.start(rate=RATE) as remote:
                 measure_takeovers(plane, remote, figures, options.takeovers)

@@ -24,7 +24,7 @@ demo: $(READY) ## watch Setpoint do its job on a real API server; ends by itself
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m tests.controlplane build >/dev/null
-	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),3) --dist=loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),3) --dist=loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, mypy --strict, import-linter, generated files
 	@$(BIN)/ruff format --check .

@@ -1,6 +1,8 @@
 """Fixtures that every test can ask for, tables that tests fill, and how tests are dealt out to workers."""
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped] # it has no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # as above
 
 from tests.controlplane.fixtures import controlplane, namespace
 from tests.e2e.faults import table as faults
@@ -24,9 +26,15 @@ TABLES["faults"] = Table("faults", faults.text, "FAULTS_TABLE")
 TABLES["transitions"] = Table("transitions", transitions.text, "TRANSITIONS_TABLE")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one worker, because they share an operator; of the transitions, those of all modules."""
-    for item in items:
-        module = item.nodeid.partition("::")[0]
+class ByModule(LoadScopeScheduling):  # type: ignore[misc] # as above
+    """Keeps the tests of a module in one worker, because they share an operator; of the transitions, those of all modules."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
         folder = module.rpartition("/")[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder.endswith("/transitions") else module))
+        return folder if folder.endswith("/transitions") else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule:
+    """Deal the tests out."""
+    return ByModule(config, log)

@@ -24,6 +24,7 @@ from tests.e2e.process import OperatorProcess, install
 from tests.e2e.stage import API, KEY, connection, secret
 from tests.e2e.transitions import actors
 from tests.e2e.transitions.actors import WIRE, Actor, Chain, Row
+from tests.e2e.transitions.control import tweak_chain, tweak_deployment, tweak_row
 from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.bifrost.specs import BudgetSpec
 from tests.simulators.faults import Delay, Drop, Fault, Huge, Respond, Truncate
@@ -104,11 +105,11 @@ class Soak:
         self.values[actor.name] += 1
         value = BASE + self.values[actor.name]
         if isinstance(actor, Row):
-            actor.spec["budget"] = {"maxLimit": value, "resetDuration": "1M"}
+            tweak_row(actor.spec, value)
         elif isinstance(actor, Chain):
-            actor.spec["chainlets"] = [{"name": "A", "autoscaling": {"maxReplica": value}}]
+            tweak_chain(actor.spec, value)
         else:
-            actor.spec["autoscaling"] = {"maxReplica": value}
+            tweak_deployment(actor.spec, value)
         actor.expect()
 
     def spoil(self, actor: Actor) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -183,6 +185,19 @@ async def trouble(candidates: list[Candidate], random: Random) -> None:
                 await one.stop()
 
 
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[Candidate, Candidate]]:
+    """Let one lead and then another stand by; end both."""
+    random, lease = Random(1), Lease()
+    leader, other = (Candidate(lease, random, name) for name in ("leader", "other"))
+    leader.start()
+    await asyncio.sleep(5)
+    other.start()
+    yield leader, other
+    for one in (leader, other):
+        await one._end()
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_at_most_one_acts_for_an_hour_of_trouble_and_one_does_in_the_calm_after_it(seed: int) -> None:
     async def scene() -> None:
@@ -215,37 +230,25 @@ def test_at_most_one_acts_for_an_hour_of_trouble_and_one_does_in_the_calm_after_
 
 def test_a_machine_that_slept_does_not_act_before_it_has_renewed() -> None:
     async def scene() -> None:
-        random, lease = Random(1), Lease()
-        sleeper, other = (Candidate(lease, random, name) for name in ("sleeper", "other"))
-        sleeper.start()
-        await asyncio.sleep(5)
-        other.start()
-        assert sleeper.acts()
-        await sleeper.suspend(60)
-        assert sleeper.monotonic() < RENEW_DEADLINE, "its own clock knows of nothing"
-        assert other.acts()
-        assert not sleeper.acts()
-        for one in (sleeper, other):
-            await one._end()
+        async with pair() as (sleeper, other):
+            assert sleeper.acts()
+            await sleeper.suspend(60)
+            assert sleeper.monotonic() < RENEW_DEADLINE, "its own clock knows of nothing"
+            assert other.acts()
+            assert not sleeper.acts()
 
     run(scene())
 
 
 def test_a_lease_that_somebody_deletes_is_its_holders_again() -> None:
     async def scene() -> None:
-        random, lease = Random(1), Lease()
-        leader, other = (Candidate(lease, random, name) for name in ("leader", "other"))
-        leader.start()
-        await asyncio.sleep(5)
-        other.start()
-        await asyncio.sleep(5)
-        lease.body = None
-        for _ in range(60):
-            await asyncio.sleep(0.5)
-            assert not other.acts()
-        assert leader.acts()
-        for one in (leader, other):
-            await one._end()
+        async with pair() as (leader, other):
+            await asyncio.sleep(5)
+            leader.lease.body = None
+            for _ in range(60):
+                await asyncio.sleep(0.5)
+                assert not other.acts()
+            assert leader.acts()
 
     run(scene())
 
@@ -253,19 +256,13 @@ def test_a_lease_that_somebody_deletes_is_its_holders_again() -> None:
 @pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
 def test_a_time_of_day_that_is_set_costs_the_leader_two_seconds_and_not_the_lease(step: timedelta) -> None:
     async def scene() -> None:
-        random, lease = Random(1), Lease()
-        leader, other = (Candidate(lease, random, name) for name in ("leader", "other"))
-        leader.start()
-        await asyncio.sleep(5)
-        other.start()
-        leader.day_is_off += step
-        other.day_is_off -= step
-        await asyncio.sleep(3)
-        assert leader.acts()
-        await asyncio.sleep(60)
-        assert leader.acts()
-        assert not other.acts()
-        for one in (leader, other):
-            await one._end()
+        async with pair() as (leader, other):
+            leader.day_is_off += step
+            other.day_is_off -= step
+            await asyncio.sleep(3)
+            assert leader.acts()
+            await asyncio.sleep(60)
+            assert leader.acts()
+            assert not other.acts()
 
     run(scene())

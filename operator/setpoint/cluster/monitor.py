@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from setpoint.cluster import api
 from setpoint.cluster.connections import ConnectionPool
-from setpoint.cluster.status import operations
+from setpoint.cluster.status import operations, still
 from setpoint.cluster.store import Store
 from setpoint.reconcile import conditions
 from setpoint.reconcile.conditions import Reason, Type, Verdict
@@ -150,10 +150,7 @@ class ConnectionMonitor:
         if not changes:
             return
         meta = connection.metadata
-        same = [
-            {"op": "test", "path": "/metadata/uid", "value": meta.uid},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version},
-        ]
+        same = still(meta.uid, meta.resource_version)
         path = api.item(type(connection), meta.namespace, meta.name)
         try:
             body = await self._kube.json_patch(f"{path}/status", [*same, *changes])

@@ -93,12 +93,8 @@ class StatusWriter:
         self, key: Key, path: str, whole: str, known: Mapping[str, Any], changes: list[dict[str, Any]]
     ) -> bool:
         """Patch an object if it is the version that is known; False where it is another one, which is known then."""
-        same = [
-            {"op": "test", "path": "/metadata/uid", "value": known["uid"]},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": known["resourceVersion"]},
-        ]
         try:
-            body = await self._kube.json_patch(path, [*same, *changes])
+            body = await self._kube.json_patch(path, [*still(known["uid"], known["resourceVersion"]), *changes])
         except api.RequestRefused as error:
             body = await self._kube.get(whole)
             if body["metadata"]["resourceVersion"] == known["resourceVersion"]:
@@ -114,6 +110,14 @@ class StatusWriter:
     def event(self, resource: Managed, event: Event) -> None:
         """Tell what happened, in the background."""
         self._events.post(resource, event)
+
+
+def still(uid: str, version: str) -> list[dict[str, Any]]:
+    """Return the tests of a JSON patch that hold as long as the object is this version of this very one."""
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+    ]
 
 
 def operations(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:

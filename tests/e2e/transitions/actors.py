@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -285,6 +285,18 @@ def row(name: str, namespace: str, bifrost: BifrostSimulator, spec: Object) -> R
         "rateLimit": {"requestMaxLimit": 7777, "requestResetDuration": "1h"},
     }
     return actor
+
+
+def exchange(remote: str, mirror: Actor) -> Callable[[Actor], None]:
+    """Return what moves an actor to the remote where its mirror has a thing of the same name, and when called again back."""
+
+    def move(actor: Actor) -> None:
+        here, there = getattr(actor, remote), getattr(mirror, remote)
+        setattr(actor, remote, there)
+        setattr(mirror, remote, here)
+        actor.expected, mirror.expected = mirror.expected, actor.expected
+
+    return move
 
 
 def wire(settings: Mapping[str, Any]) -> Object:

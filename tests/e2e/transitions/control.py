@@ -15,6 +15,21 @@ UNSET: Any = object()
 ON, OFF = True, False
 
 
+def tweak_deployment(spec: Object, number: int) -> None:
+    """Manage maxReplica."""
+    spec["autoscaling"] = {"maxReplica": number}
+
+
+def tweak_chain(spec: Object, number: int) -> None:
+    """Manage maxReplica of a chainlet."""
+    spec["chainlets"] = [{"name": "A", "autoscaling": {"maxReplica": number}}]
+
+
+def tweak_row(spec: Object, number: int) -> None:
+    """Manage the budget."""
+    spec["budget"] = {"maxLimit": number, "resetDuration": "1M"}
+
+
 def courses(tweak: Tweak, policies: tuple[str, ...]) -> Mapping[str, list[Step]]:
     """Return the courses of interval, mode, suspend and deletionPolicy, by path; `policies` are those beside Orphan."""
 

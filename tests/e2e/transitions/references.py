@@ -10,29 +10,33 @@ from tests.e2e.transitions.play import Change, Step, told
 NOWHERE = told("False", "ConnectionNotFound")
 
 
-def named(tweak: Tweak, default: str, *, other: Callable[[Actor], None], back: Callable[[Actor], None]) -> list[Step]:
+def _put(tweak: Tweak, ref: Object | None, number: int) -> Change:
+    def change(spec: Object) -> None:
+        spec.pop("connectionRef", None)
+        if ref is not None:
+            spec["connectionRef"] = ref
+        tweak(spec, number)
+
+    return change
+
+
+def named(tweak: Tweak, default: str, *, move: Callable[[Actor], None]) -> list[Step]:
     """Return the course of the name: to another remote, where nothing of the resource is yet, and back to the first.
 
-    `other` and `back` tell the actor which remote it belongs to.
+    `move` tells the actor that it belongs to the other of the two remotes now.
     """
 
     def put(name: str | None, number: int) -> Change:
-        def change(spec: Object) -> None:
-            spec.pop("connectionRef", None)
-            if name is not None:
-                spec["connectionRef"] = {"name": name}
-            tweak(spec, number)
-
-        return change
+        return _put(tweak, None if name is None else {"name": name}, number)
 
     return [
         Step("", put(None, 3)),
-        Step("set", put("second", 4), before=other),
-        Step("change", put(default, 5), before=back),
+        Step("set", put("second", 4), before=move),
+        Step("change", put(default, 5), before=move),
         Step("", put("nowhere", 6), NOWHERE, applies=False),
         Step("refused, reverted", put(default, 5)),
-        Step("combined", put("second", 8), before=other),
-        Step("unset", put(None, 9), before=back),
+        Step("combined", put("second", 8), before=move),
+        Step("unset", put(None, 9), before=move),
     ]
 
 
@@ -40,13 +44,7 @@ def of_kind(tweak: Tweak, default: str, cluster: str) -> list[Step]:
     """Return the course of the kind; `cluster` is a ClusterConnection to the same remote."""
 
     def put(ref: Object | None, number: int) -> Change:
-        def change(spec: Object) -> None:
-            spec.pop("connectionRef", None)
-            if ref is not None:
-                spec["connectionRef"] = ref
-            tweak(spec, number)
-
-        return change
+        return _put(tweak, ref, number)
 
     return [
         Step("", put(None, 3)),

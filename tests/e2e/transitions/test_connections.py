@@ -8,8 +8,9 @@ import pytest
 
 from tests.e2e.stage import Object, Stage
 from tests.e2e.transitions import actors
-from tests.e2e.transitions.actors import Actor
+from tests.e2e.transitions.actors import Actor, exchange
 from tests.e2e.transitions.connections import GONE, NOT_ALLOWED, Line, Try, course, plain, referred, served
+from tests.e2e.transitions.control import tweak_deployment, tweak_row
 from tests.e2e.transitions.play import Course, Judge, in_force, play
 from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.process import BasetenSimulator
@@ -21,16 +22,6 @@ FIRST, SECOND = CREDENTIALS.values()
 USER = "someone"
 PARTS = {"Connection": ("name", "key"), "ClusterConnection": ("name", "key", "namespace")}
 LABEL = "kubernetes.io/metadata.name"
-
-
-def tweak_deployment(spec: Object, number: int) -> None:
-    """Manage maxReplica."""
-    spec["autoscaling"] = {"maxReplica": number}
-
-
-def tweak_row(spec: Object, number: int) -> None:
-    """Manage the budget."""
-    spec["budget"] = {"maxLimit": number, "resetDuration": "1M"}
 
 
 def anyhow(_: str) -> Judge:
@@ -162,14 +153,7 @@ def test_baseten(scene: Scene) -> None:
         path = "baseten.apiKeySecretRef"
         scene.deployment(f"key-{part}", line, path, tries, field=f"{path}.{part}")
     second = scene.organization()
-    mirror = actors.deployment("url", scene.stage.namespace, second, {})
-
-    def move(actor: Actor) -> None:
-        assert isinstance(actor, actors.Deployment)
-        assert isinstance(mirror, actors.Deployment)
-        actor.baseten, mirror.baseten = mirror.baseten, actor.baseten
-        actor.expected, mirror.expected = mirror.expected, actor.expected
-
+    move = exchange("baseten", actors.deployment("url", scene.stage.namespace, second, {}))
     tries = [
         Try("set", scene.baseten.url),
         Try("change", second.url, before=move),
@@ -186,13 +170,7 @@ def test_baseten(scene: Scene) -> None:
 
 def test_bifrost(scene: Scene) -> None:
     first, second = scene.gateway(), scene.gateway()
-    mirror = actors.row("url", scene.stage.namespace, second, {})
-
-    def move(actor: Actor) -> None:
-        assert isinstance(actor, actors.Row)
-        actor.bifrost, mirror.bifrost = mirror.bifrost, actor.bifrost
-        actor.expected, mirror.expected = mirror.expected, actor.expected
-
+    move = exchange("bifrost", actors.row("url", scene.stage.namespace, second, {}))
     tries = [
         Try("set", first.gateway_url),
         Try("change", second.gateway_url, before=move),

@@ -7,8 +7,8 @@ import pytest
 
 from tests.e2e.stage import API, GatewayStage, Object, Stage, connection, secret
 from tests.e2e.transitions import actors, control, references
-from tests.e2e.transitions.actors import Actor
-from tests.e2e.transitions.control import Tweak
+from tests.e2e.transitions.actors import Actor, exchange
+from tests.e2e.transitions.control import Tweak, tweak_chain, tweak_deployment, tweak_row
 from tests.e2e.transitions.play import Course, play
 from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.process import BasetenSimulator
@@ -16,21 +16,6 @@ from tests.simulators.process import BasetenSimulator
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
 
 FAST: Any = {"rateLimit": {"requestsPerSecond": 1000}}
-
-
-def tweak_deployment(spec: Object, number: int) -> None:
-    """Manage maxReplica."""
-    spec["autoscaling"] = {"maxReplica": number}
-
-
-def tweak_chain(spec: Object, number: int) -> None:
-    """Manage maxReplica of a chainlet."""
-    spec["chainlets"] = [{"name": "A", "autoscaling": {"maxReplica": number}}]
-
-
-def tweak_row(spec: Object, number: int) -> None:
-    """Manage the budget."""
-    spec["budget"] = {"maxLimit": number, "resetDuration": "1M"}
 
 
 @pytest.fixture
@@ -45,23 +30,6 @@ def second_gateway() -> Iterator[BifrostSimulator]:
     """Another gateway."""
     with BifrostSimulator.start() as simulator:
         yield simulator
-
-
-def moving(actor: Actor, remote: str, there: Actor) -> tuple[Callable[[Actor], None], Callable[[Actor], None]]:
-    """Return what moves an actor to another remote, where `there` has its thing, and what moves it back."""
-    homes = {"second": there, "first": None}
-    left: dict[str, tuple[object, Object]] = {"second": (getattr(there, remote), there.expected)}
-
-    def to(home: str) -> Callable[[Actor], None]:
-        def move(actor: Actor) -> None:
-            other = next(name for name in homes if name != home)
-            left[other] = (getattr(actor, remote), actor.expected)
-            there_now, actor.expected = left[home]
-            setattr(actor, remote, there_now)
-
-        return move
-
-    return to("second"), to("first")
 
 
 def cluster_connection(stage: Stage | GatewayStage, remote: Object) -> Object:
@@ -92,8 +60,8 @@ def test_autoscaling(stage: Stage, second: BasetenSimulator, kind: str) -> None:
     for path, steps in control.courses(tweak, ("Restore",)).items():
         courses.append(Course(path, make(path.lower(), namespace, stage.baseten, {}), steps))
     mover = make("mover", namespace, stage.baseten, {})
-    other, back = moving(mover, "baseten", make("mover", namespace, second, {}))
-    courses.append(Course("connectionRef.name", mover, references.named(tweak, "baseten", other=other, back=back)))
+    move = exchange("baseten", make("mover", namespace, second, {}))
+    courses.append(Course("connectionRef.name", mover, references.named(tweak, "baseten", move=move)))
     referrer = make("referrer", namespace, stage.baseten, {})
     courses.append(Course("connectionRef.kind", referrer, references.of_kind(tweak, "baseten", namespace)))
     try:
@@ -118,8 +86,8 @@ def test_model_configs(gateway: GatewayStage, second_gateway: BifrostSimulator) 
     for path, steps in control.courses(tweak_row, ("Restore", "Delete")).items():
         courses.append(Course(path, actors.row(path.lower(), namespace, gateway.bifrost, {}), steps))
     mover = actors.row("mover", namespace, gateway.bifrost, {})
-    other, back = moving(mover, "bifrost", actors.row("mover", namespace, second_gateway, {}))
-    courses.append(Course("connectionRef.name", mover, references.named(tweak_row, "bifrost", other=other, back=back)))
+    move = exchange("bifrost", actors.row("mover", namespace, second_gateway, {}))
+    courses.append(Course("connectionRef.name", mover, references.named(tweak_row, "bifrost", move=move)))
     referrer = actors.row("referrer", namespace, gateway.bifrost, {})
     courses.append(Course("connectionRef.kind", referrer, references.of_kind(tweak_row, "bifrost", namespace)))
     try:

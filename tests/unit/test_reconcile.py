@@ -367,6 +367,23 @@ def test_who_asks_in_between_does_not_put_off_the_next_probe() -> None:
     play(scene)
 
 
+def test_a_probe_that_was_told_nothing_about_the_key_is_soon_followed_by_another() -> None:
+    async def scene(world: World) -> None:
+        key = world.add("a", {"maxReplica": 3})
+        world.answer = lambda _: reply(401, {"message": "bad key"})
+        async with operator(world):
+            await asyncio.sleep(1)
+            asked = len(world.requests)
+            world.answer = lambda _: reply(503, {})
+            await asyncio.sleep(7)
+            assert len(world.requests) > asked, "the probe went out"
+            world.answer = lambda _: None
+            await asyncio.sleep(15)
+            assert world.ready(key) == ("True", "Synced")
+
+    play(scene)
+
+
 def test_a_429_is_honoured_and_never_answered_with_a_write() -> None:
     async def scene(world: World) -> None:
         world.add("a", {"maxReplica": 3}, interval="1m")

@@ -24,7 +24,7 @@ from setpoint.reconcile.ports import (
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
-from setpoint.remotes.errors import AuthenticationFailed
+from setpoint.remotes.errors import AuthenticationFailed, TransientError
 from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.pinned import Check
@@ -153,6 +153,9 @@ class ConnectionPool:
             version = await handle.client.probe()
         except AuthenticationFailed as error:
             handle.gate.close(key, error, self._clock.monotonic())
+            raise
+        except TransientError:
+            handle.gate.undecided(key, self._clock.monotonic())
             raise
         return version, frozenset(handle.gate.open()) - {key}
 

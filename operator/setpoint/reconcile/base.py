@@ -126,6 +126,7 @@ class Reconciler(Kind[C, R, S, T]):
             pause = handle.gate.close(attempt.key, error, self._clock.monotonic())
             return self._reports.refused(resource, memory, error, due=pause)
         except TransientError as error:
+            handle.gate.undecided(attempt.key, self._clock.monotonic())
             return self._reports.failing(resource, memory, attempt, error)
         except RemoteError as error:
             outcome = self._reports.refused(resource, memory, error, due=self.next_sweep(resource))

@@ -61,6 +61,11 @@ class Gate(Generic[K]):
         self._probe_due = now + pause
         return pause
 
+    def undecided(self, key: K, now: float) -> None:
+        """Let a probe through soon again: the last one was told nothing about the credential."""
+        if self._refusal is not None and key == self._prober:
+            self._probe_due = now + FIRST_PAUSE
+
     def probe_now(self) -> None:
         """Let the next caller through as a probe: the credential is another one now."""
         self._probe_due = float("-inf")

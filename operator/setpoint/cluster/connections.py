@@ -203,12 +203,8 @@ class ConnectionPool:
         return connection
 
     def _known(self, resource: Managed) -> Connection | ClusterConnection | None:
-        wanted = resource.spec.connection_ref
-        for kind in wanted.kinds:
-            found = self._store.connection(kind, resource.metadata.namespace, wanted.name)
-            if found is not None:
-                return found
-        return None
+        key = self._store.referred(resource.metadata.namespace, resource.spec.connection_ref)
+        return None if key is None else self._store.connection(*key)
 
     def _missing(self, resource: Managed) -> ConnectionNotFound | ConnectionNotAllowed:
         wanted = resource.spec.connection_ref

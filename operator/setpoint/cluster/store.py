@@ -270,12 +270,11 @@ class Store:
     def lane(self, key: Key) -> Key | None:
         """Return the connection of a resource; None where it has none."""
         entry = self._managed.get(key)
-        if entry is None:
-            return None
-        names = (
-            Key(kind, key.namespace if kind == Connection.kind() else "", entry.connection.name)
-            for kind in entry.connection.kinds
-        )
+        return None if entry is None else self.referred(key.namespace, entry.connection)
+
+    def referred(self, namespace: str, reference: ConnectionRef) -> Key | None:
+        """Return the connection that a reference in a namespace means; None where there is none."""
+        names = (Key(kind, namespace if kind == Connection.kind() else "", reference.name) for kind in reference.kinds)
         return next((name for name in names if name in self._connections), None)
 
     def users_of(self, kind: str, namespace: str, name: str) -> Iterable[Key]:

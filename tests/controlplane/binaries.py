@@ -1,23 +1,24 @@
 """Finds the programs of the control plane: where the user says, in the cache, or by building them."""
 
 import os
-import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.controlplane.build import build, etcd, kubernetes
 from tests.controlplane.errors import ControlPlaneError
 from tests.controlplane.progress import Progress
+from tests.gobuild import Recipe, build, cache, pinned, target
+
+HERE = Path(__file__).parent
+ETCD = "go.etcd.io/etcd/server/v3"
+KUBERNETES = "k8s.io/kubernetes"
 
 # The variable of controller-runtime's envtest, so that programs fetched for it serve here too.
 ASSETS = "KUBEBUILDER_ASSETS"
 
 REQUIRED = ("etcd", "kube-apiserver", "kubectl")
 CONTROLLER_MANAGER = "kube-controller-manager"
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,19 @@ class Binaries:
     controller_manager: Path | None
 
 
-def cache_folder() -> Path:
-    """The folder of the built programs, outside the tree and one per version and platform.
+def etcd_version() -> str:
+    """The version of the pinned etcd."""
+    return pinned(HERE / "etcd", ETCD)
 
-    The variable and its default are those of the XDG Base Directory Specification, which has relative paths ignored.
-    """
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        base = Path.home() / ".cache"
-    machine = platform.machine().lower()
-    target = f"{platform.system().lower()}-{ARCHITECTURES.get(machine, machine)}"
-    return base / "setpoint" / "controlplane" / f"{kubernetes().version}-{etcd().version}-{target}"
+
+def kubernetes_version() -> str:
+    """The version of the pinned Kubernetes."""
+    return pinned(HERE / "kubernetes", KUBERNETES)
+
+
+def cache_folder() -> Path:
+    """The folder of the built programs, one per version and platform."""
+    return cache("controlplane", f"{kubernetes_version()}-{etcd_version()}-{target()}")
 
 
 def find_binaries(progress: Progress) -> Binaries:
@@ -89,7 +92,8 @@ def _cached(names: Sequence[str], progress: Progress) -> Path:
     if all((folder / name).exists() for name in names):
         return folder
     try:
-        build(names, folder, progress)
+        recipes = {name: _recipe(name) for name in names}
+        build(recipes, folder, progress, aim="building a control plane once, about 5 minutes")
     except ControlPlaneError as error:
         reason, _, details = str(error).partition("\n")
         raise ControlPlaneError(
@@ -98,3 +102,14 @@ def _cached(names: Sequence[str], progress: Progress) -> Path:
             + (f"\n{details}" if details else "")
         ) from error
     return folder
+
+
+def _recipe(name: str) -> Recipe:
+    if name == "etcd":
+        return Recipe(HERE / "etcd", [ETCD])
+    version = kubernetes_version()
+    # Without these a Kubernetes built by go build says that it is v0.0.0, which clients compare with.
+    major, minor, _ = version.removeprefix("v").split(".", maxsplit=2)
+    told = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    stamps = [f"-X k8s.io/component-base/version.{key}={value}" for key, value in told.items()]
+    return Recipe(HERE / "kubernetes", ["-ldflags", " ".join(["-s", "-w", *stamps]), f"{KUBERNETES}/cmd/{name}"])

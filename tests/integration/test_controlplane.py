@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.controlplane.build import etcd, kubernetes
+from tests.controlplane.binaries import etcd_version, kubernetes_version
 from tests.controlplane.certs import Authority
 from tests.controlplane.errors import ControlPlaneError, KubectlError
 from tests.controlplane.plane import ControlPlane
@@ -74,7 +74,7 @@ def script(path: Path, *lines: str) -> None:
 def test_the_pinned_version_serves(owned: ControlPlane) -> None:
     version = owned.kubectl("version", "--output=json").stdout
 
-    assert version.count(f'"gitVersion": "{kubernetes().version}"') == 2
+    assert version.count(f'"gitVersion": "{kubernetes_version()}"') == 2
     assert owned.controllers
 
 
@@ -316,4 +316,4 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
     (folder,) = map(Path, folders)
     assert len(calls.read_text().splitlines()) == len(PROGRAMS)
     assert {path.name for path in folder.iterdir()} == {*PROGRAMS, ".lock"}
-    assert f"{kubernetes().version}-{etcd().version}-" in folder.name
+    assert f"{kubernetes_version()}-{etcd_version()}-" in folder.name

@@ -47,6 +47,7 @@ def run(
         bool | None, typer.Option("--leader-elect/--no-leader-elect", help=_help("leader_elect"))
     ] = None,
     lease_namespace: Annotated[str | None, typer.Option(help=_help("lease_namespace"))] = None,
+    metrics_address: Annotated[str | None, typer.Option(help=_help("metrics_address"))] = None,
     health_address: Annotated[str | None, typer.Option(help=_help("health_address"))] = None,
     workers: Annotated[int | None, typer.Option(help=_help("workers"))] = None,
     shard: Annotated[str | None, typer.Option(help=_help("shard"))] = None,
@@ -69,6 +70,7 @@ def run(
         "allowed_hosts": allowed_hosts,
         "leader_elect": leader_elect,
         "lease_namespace": lease_namespace,
+        "metrics_address": metrics_address,
         "health_address": health_address,
         "workers": workers,
         "shard": shard,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from setpoint.remotes.hosts import AllowedHosts
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         bool, Field(description="of several replicas only the holder of a Lease works; the others stand by")
     ] = True
     lease_namespace: Annotated[str, Field(description="namespace of the Lease; empty: the operator's own")] = ""
+    metrics_address: Annotated[str, Field(description="address of /metrics; empty: not served")] = ":8080"
     health_address: Annotated[str, Field(description="address of /healthz and /readyz")] = ":8081"
     workers: Annotated[int, Field(ge=1, le=512, description="resources of one connection looked at at once")] = 32
     shard: Annotated[str, Field(description="serve only resources whose label sharding.setpoint.dev/key is this")] = ""
@@ -79,9 +80,11 @@ class Settings(BaseSettings):
         AllowedHosts.parse(value)
         return value
 
-    @field_validator("health_address")
+    @field_validator("health_address", "metrics_address")
     @classmethod
-    def _is_address(cls, value: str) -> str:
+    def _is_address(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "metrics_address":
+            return value
         found = _ADDRESS.match(value)
         if found is None or int(found[2]) > 65535:  # noqa: PLR2004 - the highest port
             raise ValueError(f"{value!r} is not an address such as :8081 or 127.0.0.1:8081")

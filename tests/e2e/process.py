@@ -23,7 +23,8 @@ STOP = 15.0
 
 def install(plane: ControlPlane) -> None:
     """Put the CRDs and the operator's rights into the cluster, as the README tells, and wait until they are served."""
-    plane.kubectl("apply", "-f", str(ROOT / "crds"), "-f", str(ROOT / "deploy" / "rbac.yaml"))
+    rights = [str(ROOT / "deploy" / name) for name in ("operator/operator.yaml", "base/clusterrole.yaml")]
+    plane.kubectl("apply", "-f", str(ROOT / "crds"), *(word for file in rights for word in ("-f", file)))
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
     eventually(lambda: plane.get("serviceaccount", "setpoint", NAMESPACE), timeout=30)
 
@@ -32,11 +33,17 @@ class OperatorProcess:
     """A running operator; its log is kept in a file."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], health: str, folder: "tempfile.TemporaryDirectory[str]"
+        self,
+        process: subprocess.Popen[bytes],
+        folder: "tempfile.TemporaryDirectory[str]",
+        *,
+        health: str,
+        metrics: str,
     ) -> None:
         self._process = process
         self._folder = folder
         self.health = health
+        self._metrics = metrics
         self.log_file = Path(folder.name) / "log"
 
     @classmethod
@@ -56,12 +63,13 @@ class OperatorProcess:
             kubeconfig.write_text(
                 kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
             )
-        health = f"127.0.0.1:{_free_port()}"
+        health, metrics = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
         environment |= {
             "KUBECONFIG": str(kubeconfig),
             "SETPOINT_ALLOWED_HOSTS": "127.0.0.1",
             "SETPOINT_HEALTH_ADDRESS": health,
+            "SETPOINT_METRICS_ADDRESS": metrics,
             # One replica, which need not wait for the lease of a killed predecessor; tests of the lease ask for it.
             "SETPOINT_LEADER_ELECT": "false",
             "SETPOINT_LOG_FORMAT": "json",
@@ -71,7 +79,7 @@ class OperatorProcess:
             process = subprocess.Popen(
                 [sys.executable, "-m", "setpoint", "run"], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-        operator = cls(process, f"http://{health}", folder)
+        operator = cls(process, folder, health=f"http://{health}", metrics=f"http://{metrics}")
         if ready:
             try:
                 eventually(operator.is_ready, timeout=30)
@@ -93,10 +101,11 @@ class OperatorProcess:
         return self.probe("/readyz")[0] == 200
 
     def probe(self, path: str) -> tuple[int, str]:
-        """Return status and text of a health endpoint; 0 where nothing answers."""
+        """Return status and text of a page, be it for probes or of metrics; 0 where nothing answers."""
+        base = self._metrics if path == "/metrics" else self.health
         try:
             with httpx.Client(trust_env=False, timeout=5) as client:
-                response = client.get(f"{self.health}{path}")
+                response = client.get(f"{base}{path}")
         except httpx.TransportError as error:
             return 0, str(error)
         return response.status_code, response.text

@@ -19,7 +19,10 @@ Object = dict[str, Any]
 LIMITED = "limited"
 SELECTED = "example.com/served"
 FREE = {"modelId": "m-greeter", "deployment": "d-free"}
-FILES = {"cluster-wide": ["rbac.yaml"], "namespaced": ["namespaced/operator.yaml", "namespaced/access.yaml"]}
+FILES = {
+    "cluster-wide": ["operator/operator.yaml", "base/clusterrole.yaml"],
+    "namespaced": ["operator/operator.yaml", "access/access.yaml"],
+}
 """What is installed, below deploy/."""
 
 

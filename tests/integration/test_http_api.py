@@ -24,6 +24,7 @@ from setpoint.remotes import errors
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.http import LARGEST_ANSWER, HttpApi
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check, PinnedTransport
 from tests.raw_server import Act, RawServer, Request, answer, hang_up, in_turn, never, raw_server
 from tests.waiting import eventually_async
@@ -43,6 +44,7 @@ async def api(
     ca: str | None = None,
     check: Check | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    meter: Meter | None = None,
 ) -> AsyncIterator[HttpApi]:
     http = HttpApi(
         "Baseten",
@@ -54,6 +56,7 @@ async def api(
         ca_pem=ca,
         check=check,
         transport=transport,
+        meter=meter,
     )
     try:
         yield http
@@ -563,3 +566,44 @@ async def test_a_bundle_without_a_certificate_is_refused(ca: str) -> None:
     with pytest.raises(ValueError, match="CA bundle"):
         async with api("https://api.baseten.co", ca=ca):
             pass
+
+
+class Ledger:
+    """Keeps what the meter is told."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, str, str]] = []
+        self.waits: list[float] = []
+        self.durations: list[float] = []
+
+    def waited(self, service: str, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def answered(self, service: str, method: str, code: str, seconds: float) -> None:
+        self.ends.append((service, method, code))
+        self.durations.append(seconds)
+
+
+async def test_every_request_is_metered_however_it_ends() -> None:
+    ledger = Ledger()
+    acts = in_turn(answer(200, {}), answer(503, {}), answer(200, raw=b"<html>"), never)
+    async with raw_server(acts) as server, api(server.url, timeout=0.5, meter=ledger) as http:
+        await get(http)
+        for _ in range(3):
+            with pytest.raises(errors.RemoteError):
+                await patch(http)
+    async with api("http://127.0.0.1:1", meter=ledger) as http:
+        with pytest.raises(errors.RemoteUnreachable):
+            await patch(http)
+    patches = [("Baseten", "PATCH", code) for code in ("503", "200", "timeout")]
+    assert ledger.ends[:4] == [("Baseten", "GET", "200"), *patches]
+    assert set(ledger.ends[4:]) == {("Baseten", "PATCH", "unreachable")}
+    assert len(ledger.waits) == len(ledger.durations) == len(ledger.ends)
+    assert ledger.durations[3] >= 0.5
+
+
+async def test_the_wait_for_a_turn_is_metered_apart_from_the_request() -> None:
+    ledger = Ledger()
+    async with raw_server(answer(200, {})) as server, api(server.url, rate=5, meter=ledger) as http:
+        await asyncio.gather(*(get(http) for _ in range(4)))
+    assert max(ledger.waits) > 0.4

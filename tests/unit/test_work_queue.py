@@ -59,8 +59,24 @@ def test_urgent_goes_first_and_promotes_what_waits() -> None:
         work.add(A, Priority.ROUTINE)
         work.add(B, Priority.ROUTINE)
         work.add(B, Priority.URGENT)
-        assert await work.get() == (B, Priority.URGENT)
-        assert await work.get() == (A, Priority.ROUTINE)
+        assert (await work.get())[:2] == (B, Priority.URGENT)
+        assert (await work.get())[:2] == (A, Priority.ROUTINE)
+
+    play(scene())
+
+
+def test_a_turn_tells_how_long_it_was_waited_for_since_the_first_call() -> None:
+    async def scene() -> None:
+        work = queue()
+        work.add(A, Priority.ROUTINE)
+        await asyncio.sleep(3)
+        work.add(B)
+        work.add(A, Priority.URGENT)
+        await asyncio.sleep(1)
+        assert work.oldest == pytest.approx(4)
+        turns = [await work.get(), await work.get()]
+        assert {turn.key: round(turn.waited) for turn in turns} == {A: 4, B: 1}
+        assert work.oldest == 0
 
     play(scene())
 
@@ -162,7 +178,7 @@ def test_no_key_is_lost_and_none_is_worked_on_twice_at_once(actions: list[tuple[
 
         async def worker() -> None:
             while True:
-                key, _ = await work.get()
+                key = (await work.get()).key
                 assert key not in busy
                 busy.add(key)
                 begun = loop.time()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ _WHOLE = "application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
+Count = Callable[[str, str], None]
+
+
 class NoCluster(Exception):
     """There is neither a service account nor a kubeconfig."""
 
@@ -43,8 +46,10 @@ class RequestRefused(Exception):
         super().__init__(message)
 
 
-async def connect() -> "KubeApi":
+async def connect(count: Count | None = None) -> "KubeApi":
     """Return an API client by the usual rules: the pod's service account, else the kubeconfig.
+
+    `count` is told the method of every request and how it ended: a status, `timeout` or `unreachable`.
 
     Raises:
         NoCluster: there is neither.
@@ -67,7 +72,7 @@ async def connect() -> "KubeApi":
     api_client = client.ApiClient(configuration)
     # Names the owner of the fields it writes, too (managedFields).
     api_client.user_agent = f"setpoint/{__version__}"
-    return KubeApi(api_client, namespace.strip())
+    return KubeApi(api_client, namespace.strip(), count)
 
 
 def _namespace_of_context(file: str | None) -> str:
@@ -78,8 +83,9 @@ def _namespace_of_context(file: str | None) -> str:
 class KubeApi:
     """Reads and patches single objects; JSON objects in, JSON objects out."""
 
-    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api_client: client.ApiClient, namespace: str, count: Count | None = None) -> None:
         self._client = api_client
+        self._count = count or _uncounted
         self.namespace = namespace
         """The process's own namespace."""
 
@@ -161,9 +167,12 @@ class KubeApi:
                 response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
                 data = await response.read()  # type: ignore[no-untyped-call] # as above
         except TimeoutError:
+            self._count(method, "timeout")
             raise ClusterUnavailable(f"the API server did not answer {method} {path} in time") from None
         except (aiohttp.ClientError, OSError) as error:
+            self._count(method, "unreachable")
             raise ClusterUnavailable(f"the API server could not be reached: {error}") from None
+        self._count(method, str(response.status))
         return _parsed(method, path, response.status, data)
 
 
@@ -176,6 +185,10 @@ def collection(model: type[Resource], namespace: str | None) -> str:
 def item(model: type[Resource], namespace: str, name: str) -> str:
     """Return the path of one object of a kind."""
     return f"{collection(model, namespace)}/{name}"
+
+
+def _uncounted(method: str, code: str) -> None:
+    """Let it pass."""
 
 
 def _parsed(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:

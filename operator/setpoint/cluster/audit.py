@@ -44,8 +44,14 @@ class Audit:
         self._label_selector = label_selector
         self._period = period
         self._undelivered: dict[Key, Identity] = {}
+        self._well = clock.monotonic()
         self.dead_watch: str | None = None
         """What the watch has failed to show, in one sentence; None while it is well."""
+
+    @property
+    def watch_age(self) -> float:
+        """Seconds since the watches were last known to have delivered everything there was."""
+        return self._clock.monotonic() - self._well
 
     async def run(self) -> None:
         """Audit for ever."""
@@ -65,10 +71,13 @@ class Audit:
             RequestRefused: the operator may not list it.
         """
         undelivered: dict[Key, Identity] = {}
+        begin = self._clock.monotonic()
         for model in MANAGED_KINDS:
             undelivered.update(await self._compare(model))
         stuck = [key for key, identity in undelivered.items() if self._undelivered.get(key) == identity]
         self._undelivered = undelivered
+        if not stuck:
+            self._well = begin
         if stuck:
             self.dead_watch = f"the watch has not shown {stuck[0]} and {len(stuck) - 1} more for {self._period:.0f} s"
             log.error(self.dead_watch)

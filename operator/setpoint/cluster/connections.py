@@ -27,6 +27,7 @@ from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import AuthenticationFailed, TransientError
 from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check
 from setpoint.resources import ClusterConnection, Connection, Managed
 from setpoint.resources.connection import BasetenConnection, BifrostConnection, NamespacedSecretKeyRef, SecretKeyRef
@@ -59,6 +60,7 @@ class _Connect(Protocol[C_co]):
         limits: Limits,
         ca_pem: str | None,
         check: Check | None,
+        meter: Meter | None,
     ) -> C_co: ...
 
 
@@ -83,6 +85,7 @@ class ConnectionPool:
         hosts: AllowedHosts,
         clock: Clock,
         cluster_wide: bool,
+        meter: Meter | None = None,
     ) -> None:
         self._kube = kube
         self._store = store
@@ -91,6 +94,7 @@ class ConnectionPool:
         self._hosts = hosts
         self._clock = clock
         self._cluster_wide = cluster_wide
+        self._meter = meter
         self._baseten: dict[Key, _Open[Baseten]] = {}
         self._bifrost: dict[Key, _Open[Bifrost]] = {}
         self._retired: list[tuple[float, _Client]] = []
@@ -292,6 +296,7 @@ class ConnectionPool:
                 limits=self._limits,
                 ca_pem=ca_pem,
                 check=self._check(connection, url),
+                meter=self._meter,
             )
         except ValueError as error:
             raise ConnectionNotAllowed(f"{_title(connection)}: {error}") from None

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -21,15 +21,17 @@ from setpoint.cluster.audit import Audit
 from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.handlers import register
-from setpoint.cluster.health import HealthServer
 from setpoint.cluster.leader import LEASE, Elector
 from setpoint.cluster.load import load
 from setpoint.cluster.monitor import ConnectionMonitor
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
+from setpoint.cluster.web import WebServer, metrics_page, probe_page
+from setpoint.metrics import ConnectionState, Metrics, Sources
 from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.chain_autoscaling import ChainReconciler
+from setpoint.reconcile.conditions import Type
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
@@ -75,17 +77,18 @@ async def run(settings: Settings) -> None:
 
     Raises:
         NoCluster: there is neither a service account nor a kubeconfig.
-        OSError: the health address cannot be used.
+        OSError: the address for health or metrics cannot be used.
         LeadershipLost: another replica may lead from now on.
     """
-    kube = await api.connect()
+    metrics = Metrics()
+    kube = await api.connect(metrics.asked_kubernetes)
     try:
-        await _run_with(kube, settings)
+        await _run_with(kube, settings, metrics)
     finally:
         await kube.aclose()
 
 
-async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
+async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> None:
     clock = LoopClock()
     random = Random()  # noqa: S311 - jitter, no secret
     namespaces = settings.watched_namespaces
@@ -99,6 +102,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         hosts=settings.hosts.guarding(kube.host),
         clock=clock,
         cluster_wide=not namespaces,
+        meter=metrics,
     )
     elector = Elector(
         kube,
@@ -116,6 +120,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         random=random,
         workers=settings.workers,
         may_write=elector.held if settings.leader_elect else None,
+        telemetry=metrics,
     )
     audit = Audit(
         kube=kube,
@@ -129,12 +134,21 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
         kube=kube, store=store, pool=connections, controller=controller, clock=clock, random=random
     )
     signals = _Signals()
-    health = HealthServer(
-        settings.health_address,
-        live=lambda: audit.dead_watch,
-        ready=lambda: audit.dead_watch if signals.ready.is_set() else "not watching yet",
+    metrics.watch(
+        Sources(
+            resources=store.shown,
+            connections=lambda: _connection_states(store),
+            stalest=controller.stalest,
+            queued=lambda: controller.backlog,
+            longest_wait=lambda: controller.longest_wait,
+            under_way=lambda: controller.under_way,
+            watch_age=lambda: audit.watch_age,
+            leads=elector.held if settings.leader_elect else lambda: True,
+        )
     )
-    await health.start()
+    servers = _servers(settings, metrics, audit, signals)
+    for server in servers:
+        await server.start()
     working = asyncio.create_task(controller.run(), name="controller")
     essential = [
         working,
@@ -165,8 +179,30 @@ async def _run_with(kube: api.KubeApi, settings: Settings) -> None:
             task.cancel()
         await asyncio.gather(*essential, taking, return_exceptions=True)
         await connections.aclose()
-        await health.stop()
+        for server in servers:
+            await server.stop()
     log.info("stopped")
+
+
+def _servers(settings: Settings, metrics: Metrics, audit: Audit, signals: "_Signals") -> list[WebServer]:
+    health = {
+        "/healthz": probe_page(lambda: audit.dead_watch),
+        "/readyz": probe_page(lambda: audit.dead_watch if signals.ready.is_set() else "not watching yet"),
+    }
+    servers = [WebServer(settings.health_address, health)]
+    if settings.metrics_address:
+        servers.append(WebServer(settings.metrics_address, {"/metrics": metrics_page(metrics.exposition)}))
+    return servers
+
+
+def _connection_states(store: Store) -> Iterator[ConnectionState]:
+    for key, connection in store.connections().items():
+        yield ConnectionState(
+            key=key,
+            provider="Baseten" if connection.spec.baseten is not None else "Bifrost",
+            ready=any(one.type == Type.READY and one.status == "True" for one in connection.status.conditions),
+            resources=connection.status.resources or 0,
+        )
 
 
 def _abort(working: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ what a list does not have any more.
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from setpoint.cluster import api
 from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone
 from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnection, Connection, Managed, ObjectMeta
 from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase
+from setpoint.resources.shown import Shown, shown
 
 TRUST = 15.0
 """Seconds for which a streamed event is proof enough that a resource is there and unchanged."""
@@ -52,6 +53,7 @@ class _Entry:
     going: bool
     connection: ConnectionRef
     body: bytes
+    shown: Shown
     seen: float
     """When it was last shown, by a list or otherwise."""
     proven: float
@@ -135,6 +137,7 @@ class Store:
             going="deletionTimestamp" in metadata,
             connection=self._models[kind].reference(body),
             body=_essence(body),
+            shown=shown(body),
             seen=(now := self._clock.monotonic()),
             proven=now if not listed else float("-inf"),
             told=known.told if known is not None else None,
@@ -219,6 +222,11 @@ class Store:
             return None
         body: dict[str, Any] = json.loads(entry.body)
         return body
+
+    def shown(self) -> Iterator[tuple[Key, Shown]]:
+        """Yield every managed resource with what its status shows."""
+        for key, entry in self._managed.items():
+            yield key, entry.shown
 
     def known(self, kind: str) -> dict[Key, Identity]:
         """Return key and identity of every known resource of a kind."""

@@ -345,7 +345,9 @@ class Reconciler(Kind[C, R, S, T]):
         outcome = self._settled(resource, memory, verdict, drift=[], **fields)
         if not corrected:
             return outcome
-        event = Event(EventType.NORMAL, "DriftCorrected", clean_message(conditions.corrected(title, corrected)))
+        event = Event(
+            EventType.NORMAL, conditions.DRIFT_CORRECTED, clean_message(conditions.corrected(title, corrected))
+        )
         return Outcome(status=outcome.status, due=outcome.due, events=(event, *outcome.events))
 
     def _write_again(self, resource: R, pending: Pending, seen: Observation[S]) -> bool:

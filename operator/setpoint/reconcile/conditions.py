@@ -23,6 +23,9 @@ from setpoint.remotes.errors import (
 )
 from setpoint.resources.common import Condition, Drift, Response, StatusBase, clean_message, shown, utc
 
+DRIFT_CORRECTED = "DriftCorrected"
+"""Reason of the Event that tells that drift was written over."""
+
 SHOWN = 8
 """Fields named in one message at most."""
 

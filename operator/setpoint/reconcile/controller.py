@@ -31,9 +31,11 @@ from setpoint.reconcile.ports import (
     ClusterUnavailable,
     Event,
     Key,
+    NoTelemetry,
     Reporter,
     ResourceChanged,
     ResourceGone,
+    Telemetry,
     View,
 )
 from setpoint.reconcile.queue import Priority, ShutDown, WorkQueue
@@ -71,6 +73,7 @@ class Controller:
         random: Random,
         workers: int,
         may_write: Callable[[], bool] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._view = view
         self._reporter = reporter
@@ -78,6 +81,7 @@ class Controller:
         self._clock = clock
         self._random = random
         self._may_write = may_write
+        self._telemetry = telemetry or NoTelemetry()
         self._queue = WorkQueue(clock, random, lane_of=view.lane, seats=workers, total=workers * CONNECTIONS_AT_ONCE)
         self._memory: dict[Key, Memory] = {}
         self._ownership = Ownership()
@@ -89,9 +93,23 @@ class Controller:
         return len(self._queue)
 
     @property
+    def longest_wait(self) -> float:
+        """For how many seconds the resource has waited for its turn that waits longest."""
+        return self._queue.oldest
+
+    @property
     def under_way(self) -> int:
         """How many resources are being looked at right now."""
         return self._under_way
+
+    def stalest(self) -> dict[str, float]:
+        """Return, of each kind, for how many seconds a Ready resource has not been seen equal to its remote, at most."""
+        now = self._clock.monotonic()
+        ages: dict[str, float] = {}
+        for key, memory in self._memory.items():
+            if memory.verified_at is not None and memory.status.is_true(Type.READY):
+                ages[key.kind] = max(ages.get(key.kind, 0.0), now - memory.verified_at)
+        return ages
 
     def changed(self, key: Key) -> None:
         """Tell that the resource has a new spec or asks for a look now."""
@@ -137,19 +155,24 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    key, priority = await self._queue.get()
+                    turn = await self._queue.get()
                 except ShutDown:
                     return
                 self._under_way += 1
-                group.create_task(self._work(key, priority), name=f"reconcile {key}")
+                self._telemetry.queued(turn.key, turn.waited, urgent=turn.priority is Priority.URGENT)
+                group.create_task(self._work(turn.key, turn.priority), name=f"reconcile {turn.key}")
 
     def stop(self) -> None:
         """Begin no more looks."""
         self._queue.shut_down()
 
     async def _work(self, key: Key, priority: Priority) -> None:
+        begin, failures = self._clock.monotonic(), self._queue.failures(key)
+        result = "error"
         try:
-            await self._look(key, priority)
+            result = "done" if await self._look(key, priority) else "superseded"
+            if self._queue.failures(key) > failures:
+                result = "retry"
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -162,24 +185,31 @@ class Controller:
             self._queue.add_rate_limited(key)
         finally:
             self._under_way -= 1
+            self._telemetry.looked(key, self._clock.monotonic() - begin, result=result)
             self._wake(self._ownership.let_go(key))
             self._queue.done(key)
 
-    async def _look(self, key: Key, priority: Priority) -> None:
+    async def _look(self, key: Key, priority: Priority) -> bool:
+        """Look at a resource; tell whether it was one to look at and stayed the same meanwhile."""
         try:
             resource = self._view.get(key)
         except ValidationError as error:
             await self._report_unreadable(key, error)
-            return
+            return True
         if resource is None:
             self.gone(key)
-            return
+            return False
         if resource.metadata.deletion_timestamp is not None and not _held(resource):
             self._wake(self._ownership.release(key))
-            return
+            return False
         outcome = await self._brought(key, resource, priority)
-        if outcome is not None:
-            await self._report(key, resource, outcome)
+        if outcome is None:
+            return False
+        memory = self._memory.get(key)
+        if memory is not None and outcome.asked and not outcome.backoff and memory.verified(resource):
+            memory.verified_at = self._clock.monotonic()
+        await self._report(key, resource, outcome)
+        return True
 
     async def _brought(self, key: Key, resource: Managed, priority: Priority) -> Outcome | None:
         """Do what is to be done for a resource now; None where it is another one by now, which was queued."""
@@ -421,6 +451,7 @@ class Controller:
         for event in events:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             log.log(level, "%s: %s", event.reason, event.message, extra={"object": key._asdict()})
+            self._telemetry.told(key, event)
             self._reporter.event(resource, event)
 
 

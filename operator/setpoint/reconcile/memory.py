@@ -43,6 +43,8 @@ class Memory:
     pending: Pending | None = None
     written: float = float("-inf")
     """When this process had its last write answered; what was read before says nothing of it."""
+    verified_at: float | None = None
+    """When the remote was last seen equal to this generation; what a predecessor saw counts from when it was read."""
     ending: float | None = None
     """When this process began to put back what was there before, because the resource is being deleted."""
     contested: Verdict | None = None
@@ -58,7 +60,13 @@ class Memory:
     def of(cls, resource: Managed, now: datetime, monotonic: float) -> "Memory":
         """Return what the status of a resource tells that this process has not worked on yet."""
         status = resource.status
-        return cls(uid=resource.metadata.uid, status=status, told=[status], pending=_pending(status, now, monotonic))
+        return cls(
+            uid=resource.metadata.uid,
+            status=status,
+            told=[status],
+            pending=_pending(status, now, monotonic),
+            verified_at=monotonic,
+        )
 
     def tell(self, status: StatusBase) -> None:
         """Remember a status that is sent now; whether it arrives is known when it is shown."""

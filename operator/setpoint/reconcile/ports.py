@@ -128,6 +128,32 @@ class Reporter(Protocol):
         """Tell what happened; delivered in the background and dropped rather than waited for."""
 
 
+class Telemetry(Protocol):
+    """Who counts what happens; times in seconds."""
+
+    def queued(self, key: Key, seconds: float, *, urgent: bool) -> None:
+        """Tell how long a resource waited for its turn."""
+
+    def looked(self, key: Key, seconds: float, *, result: str) -> None:
+        """Tell that a look at a resource ended: with `done`, `retry`, `superseded` or `error`."""
+
+    def told(self, key: Key, event: Event) -> None:
+        """Tell that something happened to a resource."""
+
+
+class NoTelemetry:
+    """Counts nothing."""
+
+    def queued(self, key: Key, seconds: float, *, urgent: bool) -> None:
+        """Let it pass."""
+
+    def looked(self, key: Key, seconds: float, *, result: str) -> None:
+        """Let it pass."""
+
+    def told(self, key: Key, event: Event) -> None:
+        """Let it pass."""
+
+
 C = TypeVar("C")
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
+from typing import NamedTuple
 
 from setpoint.reconcile.ports import Clock, Key, Timer
 from setpoint.reconcile.turns import Turns
@@ -32,8 +33,22 @@ class Priority(IntEnum):
     ROUTINE = 1
 
 
+class Turn(NamedTuple):
+    """A key whose turn has come, and the seconds it waited for that."""
+
+    key: Key
+    priority: Priority
+    waited: float
+
+
 class ShutDown(Exception):
     """The queue is closed and hands out nothing more."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    priority: Priority
+    since: float
 
 
 @dataclass(slots=True)
@@ -56,7 +71,7 @@ class WorkQueue:
         self._random = random
         self._lane_of = lane_of
         self._turns = Turns(seats=seats, total=total)
-        self._dirty: dict[Key, Priority] = {}
+        self._dirty: dict[Key, _Waiting] = {}
         self._processing: dict[Key, Hashable] = {}
         """Keys that are handed out, each with the lane whose seat it takes."""
         self._delayed: dict[Key, _Delayed] = {}
@@ -67,16 +82,17 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._dirty)
 
+    @property
+    def oldest(self) -> float:
+        """Seconds for which the key has waited that waits longest; 0 where none does."""
+        now = self._clock.monotonic()
+        return max((now - waiting.since for waiting in self._dirty.values()), default=0.0)
+
     def add(self, key: Key, priority: Priority = Priority.URGENT) -> None:
         """Hand the key out as soon as a worker is free; an urgent call promotes a routine one that waits."""
         if self._closed:
             return
-        waiting = self._dirty.get(key)
-        if waiting is not None and waiting <= priority:
-            return
-        self._dirty[key] = priority
-        if key not in self._processing:
-            self._wait(key, priority)
+        self._put(key, priority)
 
     def add_after(self, key: Key, delay: float, priority: Priority = Priority.ROUTINE) -> None:
         """Add the key after `delay` seconds, unless it is due earlier anyway."""
@@ -121,8 +137,8 @@ class WorkQueue:
         if delayed is not None:
             delayed.timer.cancel()
 
-    async def get(self) -> tuple[Key, Priority]:
-        """Return the next key and its priority, once there is one and a seat for it; `done` must follow.
+    async def get(self) -> Turn:
+        """Return the next key, once there is one and a seat for it; `done` must follow.
 
         Raises:
             ShutDown: the queue was closed.
@@ -145,9 +161,9 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """Tell that work on the key ended; what was added meanwhile is handed out again."""
         self._turns.leave(self._processing.pop(key))
-        priority = self._dirty.get(key)
-        if priority is not None:
-            self._wait(key, priority)
+        waiting = self._dirty.get(key)
+        if waiting is not None:
+            self._wait(key, waiting.priority)
         self._wake()
 
     def shut_down(self) -> None:
@@ -164,27 +180,34 @@ class WorkQueue:
         self._wake()
 
     def _waits(self, key: Key, level: int) -> bool:
-        return self._dirty.get(key) == level // 2 and key not in self._processing
+        waiting = self._dirty.get(key)
+        return waiting is not None and waiting.priority == level // 2 and key not in self._processing
 
-    def _hand_out(self, key: Key, lane: Hashable) -> tuple[Key, Priority]:
-        priority = self._dirty.pop(key)
+    def _hand_out(self, key: Key, lane: Hashable) -> Turn:
+        waiting = self._dirty.pop(key)
         self._processing[key] = lane
         delayed = self._delayed.pop(key, None)
         if delayed is not None:
             delayed.timer.cancel()
-        return key, priority
+        return Turn(key, waiting.priority, self._clock.monotonic() - waiting.since)
 
     def _ripen(self, key: Key) -> None:
         """Add a key whose time has come."""
         delayed = self._delayed.pop(key, None)
         if delayed is None:
             return
+        self._put(key, delayed.priority, ripe=True)
+
+    def _put(self, key: Key, priority: Priority, *, ripe: bool = False) -> None:
         waiting = self._dirty.get(key)
-        if waiting is not None and waiting <= delayed.priority:
+        if waiting is None:
+            self._dirty[key] = _Waiting(priority, self._clock.monotonic())
+        elif waiting.priority > priority:
+            waiting.priority = priority
+        else:
             return
-        self._dirty[key] = delayed.priority
         if key not in self._processing:
-            self._wait(key, delayed.priority, ripe=True)
+            self._wait(key, priority, ripe=ripe)
 
     def _wake(self) -> None:
         while self._waiters:

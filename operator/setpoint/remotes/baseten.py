@@ -21,6 +21,7 @@ from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import TargetNotFound
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.meter import Meter
 from setpoint.remotes.names import Ids, Names
 from setpoint.remotes.pinned import Check
 from setpoint.remotes.shared import SharedReads
@@ -64,11 +65,12 @@ class Baseten:
         ca_pem: str | None = None,
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        meter: Meter | None = None,
     ) -> "Baseten":
         """Return a client; nothing is sent yet.
 
         `timeout` is the seconds a request may take, `ca_pem` replaces the public certificate authorities, `check`
-        judges the addresses the host resolves to, and `transport` stands in for the network.
+        judges the addresses the host resolves to, `transport` stands in for the network, and `meter` is told of requests.
 
         Raises:
             ValueError: the URL cannot be used, or the bundle holds no certificate.
@@ -83,6 +85,7 @@ class Baseten:
             ca_pem=ca_pem,
             check=check,
             transport=transport,
+            meter=meter,
         )
         return cls(http, SharedReads())
 

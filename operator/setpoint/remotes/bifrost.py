@@ -26,6 +26,7 @@ from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import RemoteError, RemoteFailure
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
+from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check
 from setpoint.remotes.shared import SharedReads
 from setpoint.resources.common import clean_message
@@ -69,12 +70,13 @@ class Bifrost:
         ca_pem: str | None = None,
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        meter: Meter | None = None,
     ) -> "Bifrost":
         """Return a client; nothing is sent yet.
 
         `url` is the gateway's root, with a path prefix where it is served below one; `timeout` the seconds a request may
-        take, `ca_pem` replaces the public certificate authorities, `check` judges the addresses the host resolves to, and
-        `transport` stands in for the network.
+        take, `ca_pem` replaces the public certificate authorities, `check` judges the addresses the host resolves to,
+        `transport` stands in for the network, and `meter` is told of requests.
 
         Raises:
             ValueError: the URL cannot be used, or the bundle holds no certificate.
@@ -89,6 +91,7 @@ class Bifrost:
             ca_pem=ca_pem,
             check=check,
             transport=transport,
+            meter=meter,
         )
         return cls(http, SharedReads(LIST_LIFETIME))
 

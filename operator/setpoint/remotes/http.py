@@ -32,6 +32,7 @@ from setpoint.remotes import answers
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import RateLimited, RemoteError, RemoteFailure, RemoteUnreachable, TargetNotFound
 from setpoint.remotes.limits import LanePaused, Limits
+from setpoint.remotes.meter import Meter, NoMeter
 from setpoint.remotes.pinned import Check, PinnedTransport
 
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -50,7 +51,8 @@ class HttpApi:
     """Sends requests to one API and returns parsed JSON.
 
     `service` is the API's name in messages, `timeout` the seconds a request may take, `ca_pem` replaces the public
-    certificate authorities, `check` judges the addresses the host resolves to, and `transport` stands in for the network.
+    certificate authorities, `check` judges the addresses the host resolves to, `transport` stands in for the network, and
+    `meter` is told of every request.
 
     Raises:
         ValueError: the URL cannot be used, or the bundle holds no certificate.
@@ -68,8 +70,10 @@ class HttpApi:
         ca_pem: str | None = None,
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._service = service
+        self._meter = meter or NoMeter()
         self._base = _base(url)
         self._credential = credential
         self._timeout = timeout
@@ -137,9 +141,11 @@ class HttpApi:
     async def _attempt(self, method: str, template: str, path: str, json: Any, *, urgent: bool) -> Any:
         endpoint = f"{method} {template}"
         failure: RemoteError
+        asked = self._time()
         try:
             async with self._allowance.turn(endpoint, self._connections, urgent=urgent):
-                response, body = await self._send(method, path, json)
+                self._meter.waited(self._service, self._time() - asked)
+                response, body = await self._metered(method, path, json)
         except LanePaused as paused:
             text = f"{self._service} asked not to be called with {method} {path} for {paused.seconds:.0f} s more"
             failure = RateLimited(text, retry_after=paused.seconds)
@@ -149,6 +155,28 @@ class HttpApi:
             return self._result(method, path, endpoint, response, body)
         # Raised out here, so that no error of httpx, which holds the request and its headers, is chained to this one.
         raise failure
+
+    async def _metered(self, method: str, path: str, json: Any) -> tuple[httpx.Response, bytes | None]:
+        """Send, and tell the meter how it ended; one that was cancelled has no end to tell of."""
+        sent = self._time()
+        code = None
+        try:
+            response, body = await self._send(method, path, json)
+            code = str(response.status_code)
+        except (httpx.TimeoutException, TimeoutError):
+            code = "timeout"
+            raise
+        except (httpx.HTTPError, RemoteUnreachable):
+            code = "unreachable"
+            raise
+        finally:
+            if code is not None:
+                self._meter.answered(self._service, method, code, self._time() - sent)
+        return response, body
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _send(self, method: str, path: str, json: Any) -> tuple[httpx.Response, bytes | None]:
         """Return the answer and its body, None where that is too large."""

@@ -1,0 +1,149 @@
+"""Metrics: what is counted, what is read at a scrape, and that labels stay bounded."""
+
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from setpoint.metrics import MOST_NAMED, ConnectionState, Metrics, Sources
+from setpoint.reconcile.ports import Event, EventType, Key
+from setpoint.resources.shown import Shown, shown
+
+LLAMA = Key("DeploymentAutoscaling", "ml", "llama")
+GPT = Key("ModelConfigGovernance", "ai", "gpt")
+SINCE = "2026-01-01T00:00:00Z"
+READY = Shown("True", "Synced", SINCE, suspended=False, used=())
+REFUSED = Shown("False", "InvalidSettings", SINCE, suspended=False, used=())
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(metrics: Metrics) -> Samples:
+    """Return every sample by name and labels."""
+    content_type, body = metrics.exposition("text/plain")
+    assert content_type.startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def sample(found: Samples, metric: str, /, **labels: str) -> float | None:
+    """Return one sample, None where there is none."""
+    return found.get((metric, tuple(sorted(labels.items()))))
+
+
+def watching(there: dict[Key, Shown], **connections: bool) -> Metrics:
+    """Return metrics of these resources, and of connections that are ready or not."""
+    metrics = Metrics()
+    metrics.watch(
+        Sources(
+            resources=lambda: iter(there.items()),
+            connections=lambda: [
+                ConnectionState(Key("Connection", "ml", name), "Baseten", ready, 7)
+                for name, ready in connections.items()
+            ],
+            stalest=lambda: {"DeploymentAutoscaling": 12.5},
+            queued=lambda: 3,
+            longest_wait=lambda: 4.5,
+            under_way=lambda: 2,
+            watch_age=lambda: 60.0,
+            leads=lambda: True,
+        )
+    )
+    return metrics
+
+
+def test_resources_are_counted_by_kind_and_condition_and_named_while_not_ready() -> None:
+    paused = REFUSED._replace(suspended=True)
+    there = {LLAMA: READY, LLAMA._replace(name="bad"): REFUSED, LLAMA._replace(name="paused"): paused}
+    found = samples(watching(there))
+    kind = "DeploymentAutoscaling"
+    assert sample(found, "setpoint_resources", kind=kind, ready="True", reason="Synced") == 1
+    assert sample(found, "setpoint_resources", kind=kind, ready="False", reason="InvalidSettings") == 2
+    assert sample(found, "setpoint_resources_suspended", kind=kind) == 1
+    named = {name: value for (name, _), value in found.items() if "not_ready" in name}
+    assert named == {"setpoint_resource_not_ready_since_timestamp_seconds": 1767225600.0}
+
+
+def test_of_many_that_are_not_ready_those_are_named_that_are_so_for_longest() -> None:
+    there = {
+        LLAMA._replace(name=f"r{number}"): REFUSED._replace(since=f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z")
+        for number in range(MOST_NAMED + 100)
+    }
+    found = samples(watching(there))
+    names = {dict(labels)["name"] for (name, labels) in found if "not_ready_since" in name}
+    assert names == {f"r{number}" for number in range(MOST_NAMED)}
+
+
+def test_a_reason_that_nobody_knows_makes_no_label_of_its_own() -> None:
+    there = {LLAMA._replace(name=f"r{number}"): REFUSED._replace(reason=f"Made up {number}") for number in range(9)}
+    found = samples(watching(there))
+    assert sample(found, "setpoint_resources", kind=LLAMA.kind, ready="False", reason="Other") == 9
+
+
+def test_corrections_are_counted_by_resource_and_forgotten_with_it() -> None:
+    there = {LLAMA: READY, GPT: READY}
+    metrics = watching(there)
+    event = Event(EventType.NORMAL, "DriftCorrected", "maxReplica")
+    for key in (LLAMA, LLAMA, GPT):
+        metrics.told(key, event)
+    name = "setpoint_drift_corrected_total"
+    assert sample(samples(metrics), name, **LLAMA._asdict()) == 2
+    del there[LLAMA]
+    found = samples(metrics)
+    assert sample(found, name, **LLAMA._asdict()) is None
+    assert sample(found, name, **GPT._asdict()) == 1
+    labels = {"kind": LLAMA.kind, "type": "Normal", "reason": "DriftCorrected"}
+    assert sample(found, "setpoint_events_total", **labels) == 2
+
+
+def test_used_limits_are_ratios_of_what_the_status_tells() -> None:
+    usage = [
+        {"limit": "budget", "resetDuration": "1M", "maxLimit": 150, "currentUsage": 120.0},
+        {"limit": "requests", "resetDuration": "1m", "maxLimit": 1000, "currentUsage": 0},
+    ]
+    seen = shown({"metadata": {}, "status": {"usage": usage}})
+    found = samples(watching({GPT: seen}))
+    labels = {"namespace": "ai", "name": "gpt"}
+    name = "setpoint_budget_used_ratio"
+    assert sample(found, name, **labels, limit="budget", reset_duration="1M") == 0.8
+    assert sample(found, name, **labels, limit="requests", reset_duration="1m") == 0
+
+
+def test_states_are_read_when_somebody_asks() -> None:
+    metrics = watching({}, works=True, broken=False)
+    found = samples(metrics)
+    labels = {"kind": "Connection", "namespace": "ml", "provider": "Baseten"}
+    assert sample(found, "setpoint_connection_ready", **labels, name="works") == 1
+    assert sample(found, "setpoint_connection_ready", **labels, name="broken") == 0
+    assert sample(found, "setpoint_connection_resources", **labels, name="works") == 7
+    assert sample(found, "setpoint_oldest_sync_age_seconds", kind="DeploymentAutoscaling") == 12.5
+    values = {
+        "queue_depth": 3,
+        "queue_oldest_seconds": 4.5,
+        "reconciles_under_way": 2,
+        "watch_age_seconds": 60,
+        "leader": 1,
+    }
+    assert {name: sample(found, f"setpoint_{name}") for name in values} == values
+
+
+def test_the_format_is_the_one_that_is_asked_for() -> None:
+    accept = "application/openmetrics-text; version=1.0.0"
+    content_type, body = watching({}).exposition(accept)
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_a_status_that_somebody_else_wrote_is_counted_without_a_failure() -> None:
+    broken: tuple[Any, ...] = (
+        None,
+        [],
+        {"conditions": None},
+        {"conditions": ["x"]},
+        {"usage": [None, {"maxLimit": 0}]},
+    )
+    for status in broken:
+        seen = shown({"metadata": {"creationTimestamp": SINCE}, "status": status})
+        assert seen == ("Unknown", "Pending", SINCE, False, ())

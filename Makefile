@@ -24,6 +24,7 @@ demo: $(READY) ## watch Setpoint do its job on a real API server; ends by itself
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m tests.controlplane build >/dev/null
+	@$(BIN)/python -m tests.tools >/dev/null
 	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),3) --dist=loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, mypy --strict, import-linter, generated files
@@ -37,8 +38,8 @@ format: $(READY) ## put the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: $(READY) ## write crds/ from the models
-	@$(BIN)/python -m setpoint crds --output crds
+generate: $(READY) ## write what follows from other files: crds/, copies in the chart, versions
+	@$(BIN)/python -m tests.generated --write
 
 bench: $(READY) ## measure speed and memory, and hold them against their bounds
 	@$(BIN)/python -m tests.bench

@@ -31,11 +31,14 @@ ISSUER = "https://kubernetes.default.svc"
 ETCD_SOCKET = "etcd.sock:0"
 ETCD_PEER_SOCKET = "peer.sock:0"
 
-# What deletes, owns, identifies and authorises objects. Controllers that make pods run have no nodes to run them on.
+# What deletes, owns, identifies and authorises objects, and what makes a Deployment's pods, so that they have to be admitted;
+# there are no nodes to run them on.
 CONTROLLERS = (
     "clusterrole-aggregation-controller",
+    "deployment-controller",
     "garbage-collector-controller",
     "namespace-controller",
+    "replicaset-controller",
     "root-ca-certificate-publisher-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",

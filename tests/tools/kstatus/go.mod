@@ -1,7 +1,7 @@
 // What kstatus makes of an object, as Flux and others compute it.
 module setpoint.dev/tools/kstatus
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/fluxcd/cli-utils v1.2.3

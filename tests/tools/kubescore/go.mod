@@ -1,7 +1,7 @@
 // One of the programs that tests hold the project's files against; see ../binaries.py.
 module setpoint.dev/tools/kubescore
 
-go 1.26.8
+go 1.26.0
 
 tool github.com/zegl/kube-score/cmd/kube-score
 

@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 export PYTHONPATH := operator
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench soak faults transitions simulate lock clean
+.PHONY: help demo test lint format generate e2e bench soak faults transitions simulate lock clean
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements/dev.txt pyproject.toml
 	@echo "setting up $(VENV) from requirements/dev.txt"
@@ -46,6 +46,12 @@ bench: $(READY) ## measure speed and memory, and hold them against their bounds
 
 soak: $(READY) ## shake RESOURCES for MINUTES, hold memory and order against their bounds, and write docs/soak.md
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),20) --resources $(or $(RESOURCES),2000) --page docs/soak.md
+
+e2e: $(READY) ## run the end-to-end tests; INSTALL=namespaced with an operator for named namespaces only
+	@$(BIN)/python -m tests.controlplane build >/dev/null
+	@$(BIN)/python -m tests.tools >/dev/null
+	@E2E_INSTALL=$(or $(INSTALL),cluster-wide) $(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),3) \
+	  --dist=loadscope --no-loadscope-reorder tests/e2e $(PYTEST_ARGS)
 
 faults: $(READY) ## put every kind through every fault, several times, and write docs/faults.md
 	@$(BIN)/python -m tests.controlplane build >/dev/null

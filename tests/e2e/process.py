@@ -14,6 +14,7 @@ from typing import Self
 import httpx
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import Installation, of_deploy
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -54,11 +55,19 @@ class OperatorProcess:
         *,
         ready: bool = True,
         server: str | None = None,
-        serviceaccount: str = "setpoint",
+        installation: Installation | None = None,
+        serviceaccount: str | None = None,
     ) -> Self:
-        """Start an operator that may reach loopback, and wait until it is ready; `server` stands in for the API server."""
+        """Start an operator as its Deployment says, and wait until it is ready.
+
+        What cannot be as in a pod is set here: its addresses, a kubeconfig with the ServiceAccount's token, and that it may
+        reach loopback, where the simulators are. `settings` come last. `server` stands in for the API server, and
+        `serviceaccount` for the installation's.
+        """
+        installed = installation or of_deploy()
         folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
-        kubeconfig = plane.kubeconfig_for(NAMESPACE, serviceaccount, Path(folder.name) / "kubeconfig")
+        account = serviceaccount or installed.serviceaccount
+        kubeconfig = plane.kubeconfig_for(installed.namespace, account, Path(folder.name) / "kubeconfig")
         if server is not None:
             kubeconfig.write_text(
                 kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
@@ -66,18 +75,21 @@ class OperatorProcess:
         health, metrics = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
         environment |= {
+            **installed.environment,
             "KUBECONFIG": str(kubeconfig),
             "SETPOINT_ALLOWED_HOSTS": "127.0.0.1",
             "SETPOINT_HEALTH_ADDRESS": health,
             "SETPOINT_METRICS_ADDRESS": metrics,
             # One replica, which need not wait for the lease of a killed predecessor; tests of the lease ask for it.
             "SETPOINT_LEADER_ELECT": "false",
-            "SETPOINT_LOG_FORMAT": "json",
             **(settings or {}),
         }
         with (Path(folder.name) / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "setpoint", "run"], env=environment, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", "setpoint", *installed.arguments],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         operator = cls(process, folder, health=f"http://{health}", metrics=f"http://{metrics}")
         if ready:

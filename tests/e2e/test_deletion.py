@@ -231,6 +231,7 @@ def test_nothing_keeps_a_resource_from_going(stage: Stage, obstacle: Callable[[S
     assert word in message
 
 
+@pytest.mark.cluster_wide
 def test_deleting_the_namespace_works(stage: Stage, gateway: GatewayStage) -> None:
     stage.open()
     stage.das("free", FREE, {"maxReplica": 7}, deletionPolicy="Restore")

@@ -120,6 +120,7 @@ def test_a_connection_may_not_reach_hosts_that_are_not_listed(stage: Stage) -> N
     assert "example.com" in stalled(stage, "das", "a", "ConnectionNotAllowed")
 
 
+@pytest.mark.cluster_wide
 def test_a_cluster_connection_serves_only_its_namespaces(stage: Stage) -> None:
     name = stage.namespace
     ref = {"namespace": stage.namespace, "name": "baseten", "key": "api-key"}

@@ -86,11 +86,20 @@ class Audit:
         started = self._clock.monotonic()
         before = self._store.known(model.kind())
         listed: dict[Key, Identity] = {}
+        refused: set[str] = set()
         for namespace in self._namespaces:
-            async for metadata in self._kube.metadata(api.collection(model, namespace), self._label_selector):
-                key = Key(model.kind(), metadata.get("namespace", ""), metadata["name"])
-                listed[key] = Identity(metadata["uid"], metadata["resourceVersion"])
+            try:
+                async for metadata in self._kube.metadata(api.collection(model, namespace), self._label_selector):
+                    key = Key(model.kind(), metadata.get("namespace", ""), metadata["name"])
+                    listed[key] = Identity(metadata["uid"], metadata["resourceVersion"])
+            except api.RequestRefused as error:
+                if namespace is None:
+                    raise
+                log.warning("namespace %s is not served: %s", namespace, error)
+                refused.add(namespace)
         for key, identity in before.items():
+            if key.namespace in refused:
+                continue
             there = listed.get(key)
             if there is not None and there.uid == identity.uid:
                 continue

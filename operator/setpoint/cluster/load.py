@@ -36,7 +36,10 @@ async def load(
     told = False
     while not stopping.is_set():
         try:
-            await _list_all(kube, store, namespaces, label_selector)
+            if not namespaces:
+                await _list_all(kube, store, [None], label_selector)
+            for namespace in namespaces:
+                await _list_one(kube, store, namespace, label_selector)
         except (ClusterUnavailable, ResourceGone, api.RequestRefused) as error:
             if not told:
                 log.warning("waiting: the resources cannot be listed: %s", error)
@@ -52,11 +55,21 @@ async def load(
         return
 
 
-async def _list_all(kube: api.KubeApi, store: Store, namespaces: Sequence[str], label_selector: str | None) -> None:
+async def _list_one(kube: api.KubeApi, store: Store, namespace: str, label_selector: str | None) -> None:
+    """List one of several namespaces; one without a Role does not hold up the others, and is seen when it has one."""
+    try:
+        await _list_all(kube, store, [namespace], label_selector)
+    except api.RequestRefused as error:
+        log.warning("namespace %s is not served: %s", namespace, error)
+
+
+async def _list_all(
+    kube: api.KubeApi, store: Store, namespaces: Sequence[str | None], label_selector: str | None
+) -> None:
     for kind in CONNECTION_KINDS:
-        if namespaces and kind.SCOPE == "Cluster":
+        if None not in namespaces and kind.SCOPE == "Cluster":
             continue
-        for namespace in namespaces or (None,):
+        for namespace in namespaces:
             async for body in kube.objects(api.collection(kind, namespace), None):
                 try:
                     store.put_connection({**body, "kind": kind.kind()})
@@ -64,6 +77,6 @@ async def _list_all(kube: api.KubeApi, store: Store, namespaces: Sequence[str], 
                     # The watch shows it too, and then it is told.
                     continue
     for model in MANAGED_KINDS:
-        for namespace in namespaces or (None,):
+        for namespace in namespaces:
             async for body in kube.objects(api.collection(model, namespace), label_selector):
                 store.put(model.kind(), body, listed=True)

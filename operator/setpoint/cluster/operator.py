@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -55,6 +56,17 @@ GRACE = 8.0
 
 SHARD_LABEL = f"sharding.{GROUP}/key"
 _CRD_PATIENCE = 2.0
+
+
+class EndlessBackoffs:
+    """Pauses between the tries of a watch that is refused or not answered; it is never given up.
+
+    kopf ends the whole process after its last pause. But a namespace may be served whose Role is not there yet, or not any
+    more, and that must not keep the others from being served.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
 
 
 class NullDiffBase(kopf.DiffBaseStorage):
@@ -349,6 +361,7 @@ def _kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = NullDiffBase()
     chosen.persistence.progress_storage = kopf.StatusProgressStorage()
     chosen.networking.request_timeout = 30.0
+    chosen.networking.error_backoffs = EndlessBackoffs()
     chosen.watching.server_timeout = 300
     chosen.watching.client_timeout = 330.0
     chosen.watching.chunk_size = api.PAGE

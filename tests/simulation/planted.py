@@ -155,9 +155,9 @@ def no_audit() -> None:
 def whole_settings_at_every_correction() -> None:
     """Rate limit and budget are written though only one of them is managed."""
 
-    async def write(self: GovernanceReconciler, client: Any, target: Any, settings: Any, *, urgent: bool) -> Any:
+    async def write(self: GovernanceReconciler, client: Any, target: Any, settings: Any, attempt: Any) -> Any:
         full = settings.model_copy(update={"budgets": settings.budgets or []})
-        return await real(self, client, target, full, urgent=urgent)
+        return await real(self, client, target, full, attempt)
 
     real = GovernanceReconciler.write
     _set(GovernanceReconciler, "write", write)

@@ -51,6 +51,8 @@ class Gateway(httpx.AsyncBaseTransport):
         self.before_write: Callable[[], object] = lambda: None
         self.after_write: Callable[[object], None] = lambda _: None
         self.on_answer: Callable[[], None] = lambda: None
+        self.slow: dict[str, float] = {}
+        """Seconds that requests to a path take."""
 
     @property
     def generation(self) -> Generation:
@@ -77,6 +79,7 @@ class Gateway(httpx.AsyncBaseTransport):
         method, path = request.method, request.url.path
         self.requests.append((asyncio.get_running_loop().time(), method, path))
         body = await request.aread()
+        await asyncio.sleep(self.slow.get(path, 0.0))
         writes = method != "GET"
         fault = self.faults.pop(0) if writes and self.faults else None
         if fault == "timeout":

@@ -8,8 +8,8 @@ import pytest
 
 from setpoint.reconcile.ports import Key
 from setpoint.remotes.errors import AuthenticationFailed
-from tests.simulators.bifrost.specs import GLOBAL_ROW, Generation
-from tests.unit.governance_world import KIND, MODEL, Cluster, Gateway, operator
+from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, Generation, RowSpec
+from tests.unit.governance_world import KIND, MODEL, PROVIDER, Cluster, Gateway, operator
 from tests.virtual_time import run
 
 MONTH = {"maxLimit": 100, "resetDuration": "1M"}
@@ -111,6 +111,48 @@ def test_the_older_of_two_resources_owns_the_row_and_the_other_takes_over() -> N
             await asyncio.sleep(2)
             assert cluster.ready(younger) == ("True", "Synced")
             assert limit(gateway) == 7
+
+    play(scene)
+
+
+def test_what_was_deleted_while_the_release_was_asked_for_is_not_written() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        gateway.commands.seed([])
+        gateway.slow["/api/version"] = 25.0
+        key = cluster.add("gpt", budget=MONTH)
+        async with operator(cluster) as controller:
+            await asyncio.sleep(5)
+            del cluster.objects[key]
+            controller.gone(key)
+            await asyncio.sleep(HOUR)
+        assert [path for _, _, path in gateway.requests].count("/api/version") == 1
+        assert gateway.count("POST", "PUT") == 0
+
+    play(scene)
+
+
+def test_what_was_edited_while_a_conflict_was_looked_into_is_written_once_and_as_it_is_now() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        gateway.commands.seed([])
+        key = cluster.add("gpt", budget=MONTH)
+        list_path = "/api/governance/model-configs"
+
+        def overtake() -> None:
+            if gateway.mine() is None and gateway.count("POST") == 1:
+                budgets = [BudgetSpec(max_limit=7, reset_duration="1M")]
+                gateway.commands.seed([RowSpec(model_name=MODEL, provider=PROVIDER, budgets=budgets)])
+                gateway.slow[list_path] = 20.0
+
+        gateway.before_write = overtake
+        async with operator(cluster) as controller:
+            await asyncio.sleep(5)
+            assert (gateway.count("POST"), gateway.count("PUT")) == (1, 0)
+            cluster.edit(key, {"budget": {**MONTH, "maxLimit": 60}})
+            controller.changed(key)
+            await asyncio.sleep(300)
+            assert cluster.ready(key) == ("True", "Synced")
+        assert limit(gateway) == 60
+        assert (gateway.count("POST"), gateway.count("PUT")) == (1, 1)
 
     play(scene)
 

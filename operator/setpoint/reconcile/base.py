@@ -276,7 +276,7 @@ class Reconciler(Kind[C, R, S, T]):
         await attempt.confirm()
         before = memory.pending
         try:
-            written = await self.write(client, target, settings, urgent=attempt.urgent)
+            written = await self.write(client, target, settings, attempt)
         except RemoteError as caught:
             error = self.weigh(resource, memory, attempt, caught)
             if isinstance(error, TransientError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from setpoint.reconcile.base import ANY_TIME, Reconciler
-from setpoint.reconcile.outcome import Observation, Written
+from setpoint.reconcile.outcome import Attempt, Observation, Written
 from setpoint.reconcile.ports import Handle
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.errors import PermanentError, RemoteError, TargetNotFound
@@ -156,11 +156,11 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         return {name: settings for name, settings in desired.items() if name in target.there} or desired
 
     async def write(
-        self, client: Baseten, target: ChainTarget, settings: Chainlets, *, urgent: bool
+        self, client: Baseten, target: ChainTarget, settings: Chainlets, attempt: Attempt
     ) -> Written[Chainlets, ChainTarget]:
         """Write settings of several chainlets in one request."""
         try:
-            answer = await client.update_chainlets(target.chain_id, target.environment, settings, urgent=urgent)
+            answer = await client.update_chainlets(target.chain_id, target.environment, settings, urgent=attempt.urgent)
         except TargetNotFound:
             if target.by_name:
                 client.forget_names()

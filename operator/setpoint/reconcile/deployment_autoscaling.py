@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from setpoint.reconcile.base import ANY_TIME, Reconciler
-from setpoint.reconcile.outcome import Observation, Part, Written
+from setpoint.reconcile.outcome import Attempt, Observation, Part, Written
 from setpoint.reconcile.ports import Handle
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.errors import RemoteError, TargetNotFound
@@ -114,10 +114,10 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         return DeploymentTarget(model_id, target.deployment, target.environment, by_name=True)
 
     async def write(
-        self, client: Baseten, target: DeploymentTarget, settings: AutoscalingSettings, *, urgent: bool
+        self, client: Baseten, target: DeploymentTarget, settings: AutoscalingSettings, attempt: Attempt
     ) -> Written[AutoscalingSettings, DeploymentTarget]:
         """Write settings of the deployment or environment."""
-        model_id = target.model_id
+        model_id, urgent = target.model_id, attempt.urgent
         try:
             if target.environment is not None:
                 answer = await client.update_environment(model_id, target.environment, settings, urgent=urgent)

@@ -120,8 +120,8 @@ class Kind(ABC, Generic[C, R, S, T]):
         """Return the target by the remote API's ids."""
 
     @abstractmethod
-    async def write(self, client: C, target: T, settings: S, *, urgent: bool) -> Written[S, T]:
-        """Write settings."""
+    async def write(self, client: C, target: T, settings: S, attempt: Attempt) -> Written[S, T]:
+        """Write settings, which were confirmed just now; whatever takes longer than one request confirms them again."""
 
     @abstractmethod
     async def read(

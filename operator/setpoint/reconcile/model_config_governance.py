@@ -52,7 +52,7 @@ class RowTarget:
     """The id the status names."""
     row: ModelConfig | None = None
     generation: Generation | None = None
-    """The newest one that the gateway's rows show; None where there are none."""
+    """The newest one that the gateway's rows show, else that of its release; None where neither tells."""
     created: bool = False
     """This very look created the row."""
 
@@ -135,18 +135,21 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         if row is not None and row.problem is not None:
             raise await client.misunderstood(row.problem)
         generation = max((one.generation for one in rows), default=None)
+        if row is None and generation is None:
+            # Asked here, since a write goes out right after the spec was confirmed.
+            generation = await client.generation()
         settings = row.settings if row is not None else GovernanceSettings(budgets=[], rate_limit=RateLimit())
         return replace(target, row=row, generation=generation), Observation(_managed(settings, desired))
 
     async def write(
-        self, client: Bifrost, target: RowTarget, settings: GovernanceSettings, *, urgent: bool
+        self, client: Bifrost, target: RowTarget, settings: GovernanceSettings, attempt: Attempt
     ) -> Written[GovernanceSettings, RowTarget]:
         """Change the row in place, or create it where there is none."""
         check(target.identity, settings, target.generation)
         if target.row is not None:
-            return await self._update(client, target, target.row, settings, urgent=urgent)
+            return await self._update(client, target, target.row, settings, attempt)
         try:
-            answer, row = await client.create(target.identity, settings, target.generation, urgent=urgent)
+            answer, row = await client.create(target.identity, settings, target.generation, urgent=attempt.urgent)
         except RemoteFailure as error:
             if error.status != _CONFLICT:
                 raise
@@ -155,18 +158,20 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             there = _found(rows, target)
             if there is None:
                 raise
-            return await self._update(client, target, there, settings, urgent=urgent)
+            await attempt.confirm()
+            return await self._update(client, target, there, settings, attempt)
         events = (_recreated(target, row),) if target.known is not None else ()
         return await self._shown(client, replace(target, created=True), answer, row, events)
 
     async def _update(
-        self, client: Bifrost, target: RowTarget, row: ModelConfig, settings: GovernanceSettings, *, urgent: bool
+        self, client: Bifrost, target: RowTarget, row: ModelConfig, settings: GovernanceSettings, attempt: Attempt
     ) -> Written[GovernanceSettings, RowTarget]:
         try:
-            answer, after = await client.update(row, settings, urgent=urgent)
+            answer, after = await client.update(row, settings, urgent=attempt.urgent)
             if after.generation is not row.generation and self.differences(settings, after.settings):
                 # The gateway was replaced by a newer one since the list was read, which ignored the older field.
-                answer, after = await client.update(after, settings, urgent=urgent)
+                await attempt.confirm()
+                answer, after = await client.update(after, settings, urgent=attempt.urgent)
         except TargetNotFound as error:
             if target.pinned is not None:
                 raise

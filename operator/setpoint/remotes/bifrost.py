@@ -119,6 +119,10 @@ class Bifrost:
             self._version_read = now
         return self._version
 
+    async def generation(self) -> Generation | None:
+        """Return which shape of the API the gateway's release speaks, where no row shows it; None where it is unknown."""
+        return bifrost_shapes.generation_of(await self.version())
+
     async def rows(self, *, not_before: float | None = None, urgent: bool = False) -> list[ModelConfig]:
         """Return all model configs of the gateway, those of virtual keys and providers too."""
 
@@ -140,12 +144,11 @@ class Bifrost:
     async def create(
         self, identity: Identity, settings: GovernanceSettings, generation: Generation | None, *, urgent: bool
     ) -> tuple[Answer, ModelConfig]:
-        """Create a model config; its id is the gateway's choice. `generation` is what the other rows show, None: unknown.
+        """Create a model config; its id is the gateway's choice. `generation` is what other rows or the release show.
 
         Raises:
             RemoteFailure: with status 409, where there is one of this identity.
         """
-        generation = generation or bifrost_shapes.generation_of(await self.version())
         body: dict[str, Any] = {"model_name": identity.model_name}
         if identity.provider is not None:
             body["provider"] = identity.provider

@@ -11,13 +11,18 @@ import (
 )
 
 func main() {
-	var objects []map[string]any
+	var objects []json.RawMessage
 	if err := json.NewDecoder(os.Stdin).Decode(&objects); err != nil {
 		fail(err)
 	}
 	out := json.NewEncoder(os.Stdout)
-	for _, object := range objects {
-		result, err := status.Compute(&unstructured.Unstructured{Object: object})
+	for _, raw := range objects {
+		object := &unstructured.Unstructured{}
+		// Unlike encoding/json this keeps whole numbers whole.
+		if err := object.UnmarshalJSON(raw); err != nil {
+			fail(err)
+		}
+		result, err := status.Compute(object)
 		if err != nil {
 			fail(err)
 		}

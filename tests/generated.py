@@ -31,6 +31,7 @@ PATCH_HEAD = """# Health and actions for Argo CD, to be merged into argocd-cm:
 """
 VERSIONS = {
     Path("charts/setpoint/Chart.yaml"): re.compile(r"^(?:app)?[vV]ersion: (.*)$", re.MULTILINE),
+    Path("deploy/image/Dockerfile"): re.compile(r"setpoint/setpoint:(\S*)"),
     Path("deploy/operator/kustomization.yaml"): re.compile(r"^ *newTag: (.*)$", re.MULTILINE),
 }
 

@@ -1,6 +1,7 @@
 """The command `setpoint`."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,8 @@ def run(
     The cluster is the pod's own, else the one of KUBECONFIG. Exit codes: 0 stopped by a signal, 1 failed (Kubernetes
     restarts it), 2 a setting or the cluster configuration cannot be used.
     """
+    # The Kubernetes client looks for a home when it is imported, and a container's user may have none.
+    os.environ.setdefault("HOME", "/nonexistent")
     # Imported here: kopf and the Kubernetes client take most of a second, which `--help` and `crds` need not wait for.
     from setpoint.cluster import logs, operator  # noqa: PLC0415
     from setpoint.cluster.api import NoCluster  # noqa: PLC0415

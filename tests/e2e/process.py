@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -57,12 +58,14 @@ class OperatorProcess:
         server: str | None = None,
         installation: Installation | None = None,
         serviceaccount: str | None = None,
+        jail: Callable[[Path], Sequence[str]] | None = None,
     ) -> Self:
         """Start an operator as its Deployment says, and wait until it is ready.
 
         What cannot be as in a pod is set here: its addresses, a kubeconfig with the ServiceAccount's token, and that it may
         reach loopback, where the simulators are. `settings` come last. `server` stands in for the API server, and
-        `serviceaccount` for the installation's.
+        `serviceaccount` for the installation's. `jail` makes the command from the ServiceAccount's files, which are
+        then as in a pod, and nothing of this process's environment is passed on.
         """
         installed = installation or of_deploy()
         folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
@@ -73,10 +76,17 @@ class OperatorProcess:
                 kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
             )
         health, metrics = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
+        command: Sequence[str] = (sys.executable, "-m", "setpoint")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
+        environment["KUBECONFIG"] = str(kubeconfig)
+        if jail is not None:
+            files = Path(folder.name) / "serviceaccount"
+            environment = {"PATH": os.defpath, **_in_cluster(plane, installed.namespace, account, files)}
+            Path(folder.name).chmod(0o755)
+            kubeconfig.unlink()
+            command = jail(files)
         environment |= {
             **installed.environment,
-            "KUBECONFIG": str(kubeconfig),
             "SETPOINT_ALLOWED_HOSTS": "127.0.0.1",
             "SETPOINT_HEALTH_ADDRESS": health,
             "SETPOINT_METRICS_ADDRESS": metrics,
@@ -86,7 +96,7 @@ class OperatorProcess:
         }
         with (Path(folder.name) / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "setpoint", *installed.arguments],
+                [*command, *installed.arguments],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -197,6 +207,18 @@ class OperatorProcess:
             sys.stderr.write(f"operator's log:\n{text}\n")
         elif ended is not None:
             raise AssertionError(f"the operator ended by itself with {ended}:\n{text}")
+
+
+def _in_cluster(plane: ControlPlane, namespace: str, serviceaccount: str, folder: Path) -> dict[str, str]:
+    """Write what Kubernetes puts into a pod's file system, and return what it puts into its environment."""
+    assert plane.ca_file is not None
+    folder.mkdir()
+    token = plane.kubectl("create", "token", serviceaccount, "--namespace", namespace).stdout.strip()
+    (folder / "token").write_text(token, encoding="ascii")
+    (folder / "namespace").write_text(namespace, encoding="ascii")
+    (folder / "ca.crt").write_bytes(plane.ca_file.read_bytes())
+    server = urlsplit(plane.server)
+    return {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
 
 
 def _free_port() -> int:

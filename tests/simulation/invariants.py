@@ -236,6 +236,10 @@ class Invariants:
         excused = spec.get("suspend") or spec.get("mode") == "Observe" or now() - self.trouble < PATIENCE + 120
         if spec.get("deletionPolicy") != "Restore" or excused:
             return
+        row = before["status"].get("target", {}).get("modelConfigId")
+        if row is not None and not self.remotes.has_row(row):
+            # Somebody else deleted it, and no other one is made for what was found in it.
+            return
         uid = change.body["metadata"]["uid"]
         for thing, wanted in baseline(before).items():
             shown = self.remotes.values(thing, coming=False)

@@ -105,6 +105,10 @@ class Remotes:
             budgets = [BudgetSpec(max_limit=limit, reset_duration=length) for length, limit in values["budgets"]]
             self.gateway.update_row(found[0]["id"], {"budgets": budgets})
 
+    def has_row(self, id_: str | None) -> bool:
+        """Tell whether the gateway has this very row."""
+        return any(row["id"] == id_ for row in self.gateway.rows())
+
     def drop(self, thing: Thing) -> None:
         """Delete a row."""
         for row in self.gateway.find(thing[1], PROVIDER):

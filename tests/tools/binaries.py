@@ -14,6 +14,7 @@ PACKAGES = {
     "kube-score": ("kubescore", "github.com/zegl/kube-score/cmd/kube-score"),
     "promtool": ("promtool", "github.com/prometheus/prometheus/cmd/promtool"),
     "kstatus": ("kstatus", "."),
+    "actionlint": ("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
 }
 """The module's folder and the package of each program."""
 

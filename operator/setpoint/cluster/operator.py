@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from itertools import chain, repeat
 from random import Random
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import kopf
@@ -277,6 +277,8 @@ async def _watch(
             registry=registry,
             settings=_kopf_settings(settings),
             standalone=True,
+            # kopf would ask for the name of the user, whom a container may not know.
+            identity=cast("Any", "setpoint"),
             clusterwide=not namespaces,
             namespaces=namespaces,
             ready_flag=signals.watching,

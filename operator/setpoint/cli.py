@@ -13,7 +13,6 @@ from setpoint.settings import PREFIX, Settings, SettingsError, load
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Keeps settings that live behind remote APIs at what Git says.",
 )

@@ -50,6 +50,8 @@ def clean(plane: ControlPlane) -> None:
 @pytest.fixture(scope="module")
 def empty(controlplane: ControlPlane) -> Iterator[ControlPlane]:
     """A cluster that has never heard of Setpoint, but of the Prometheus operator's kinds."""
+    if not controlplane.owned:
+        pytest.fail("takes the CRDs away, and all resources with them: never in a cluster that is not its own")
     clean(controlplane)
     controlplane.apply(*(stub_crd(kind, plural) for kind, plural in MONITORING.items()))
     names = [f"crd/{plural}.monitoring.coreos.com" for plural in MONITORING.values()]

@@ -46,38 +46,47 @@ class RequestRefused(Exception):
         super().__init__(message)
 
 
-async def connect(count: Count | None = None) -> "KubeApi":
-    """Return an API client by the usual rules: the pod's service account, else the kubeconfig.
+async def connect(count: Count | None = None, *, context: str | None = None, agent: str = "setpoint") -> "KubeApi":
+    """Return an API client by the usual rules: the pod's service account, else the kubeconfig, or the context it names.
 
-    `count` is told the method of every request and how it ended: a status, `timeout` or `unreachable`.
+    `agent` names who owns the fields it writes (managedFields). `count` is told the method of every request and how it
+    ended: a status, `timeout` or `unreachable`.
 
     Raises:
         NoCluster: there is neither.
     """
     configuration = client.Configuration()
-    namespace = DEFAULT_NAMESPACE
-    try:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types
-    except ConfigException:
-        try:
-            # The library reads the variable when it is imported, which is too early for whoever sets it later.
-            file = os.environ.get("KUBECONFIG")
-            await config.load_kube_config(config_file=file, client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
-        except (ConfigException, OSError) as error:
-            raise NoCluster(f"no cluster to work on: {error}") from None
-        namespace = _namespace_of_context(file)
-    else:
+    if context is None and _load_in_cluster(configuration):
+        namespace = DEFAULT_NAMESPACE
         with contextlib.suppress(OSError):
             namespace = await asyncio.to_thread(OWN_NAMESPACE.read_text, encoding="utf-8")
+    else:
+        # The library reads the variable when it is imported, which is too early for whoever sets it later.
+        file = os.environ.get("KUBECONFIG")
+        try:
+            await config.load_kube_config(  # type: ignore[no-untyped-call] # the client has no types
+                config_file=file, context=context, client_configuration=configuration
+            )
+            namespace = _namespace_of_context(file, context)
+        except (ConfigException, OSError) as error:
+            raise NoCluster(f"no cluster to work on: {error}") from None
     api_client = client.ApiClient(configuration)
-    # Names the owner of the fields it writes, too (managedFields).
-    api_client.user_agent = f"setpoint/{__version__}"
+    api_client.user_agent = f"{agent}/{__version__}"
     return KubeApi(api_client, namespace.strip(), count)
 
 
-def _namespace_of_context(file: str | None) -> str:
-    _, active = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call] # as above
-    return active.get("context", {}).get("namespace") or DEFAULT_NAMESPACE
+def _load_in_cluster(configuration: client.Configuration) -> bool:
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
+    except ConfigException:
+        return False
+    return True
+
+
+def _namespace_of_context(file: str | None, context: str | None) -> str:
+    contexts, active = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call] # as above
+    chosen = next((one for one in contexts if one["name"] == context), active)
+    return chosen.get("context", {}).get("namespace") or DEFAULT_NAMESPACE
 
 
 class KubeApi:

@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PYTHONPATH := operator
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate e2e bench soak faults transitions simulate lock clean
+.PHONY: help demo test lint format generate docs e2e bench soak faults transitions simulate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ format: $(READY) ## put the code into its form
 
 generate: $(READY) ## write what follows from other files: crds/, copies in the chart, versions
 	@$(BIN)/python -m tests.generated --write
+
+docs: $(READY) ## build the documentation into dist/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs dist/docs
 
 bench: $(READY) ## measure speed and memory, and hold them against their bounds
 	@$(BIN)/python -m tests.bench

@@ -15,6 +15,7 @@ import yaml
 from setpoint import __version__
 from setpoint.resources import GROUP, KINDS, crd
 from setpoint.resources.common import Managed
+from tests import reference
 from tests.gitops import examples
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,7 @@ def wanted(root: Path = ROOT) -> dict[Path, str]:
     files = {folder / name: text for folder in CRDS for name, text in crd.manifests()}
     files |= {copy: (root / source).read_text(encoding="utf-8") for copy, source in COPIES.items()}
     files |= _customizations(root)
+    files[Path("docs/reference.md")] = reference.page()
     for path, line in VERSIONS.items():
         files[path] = line.sub(_with_version, (root / path).read_text(encoding="utf-8"))
     return files

@@ -195,7 +195,8 @@ class _States(Collector):
         there: set[Key] = set()
         for key, shown in self._sources.resources():
             reason = shown.reason if shown.reason in _REASONS else OTHER
-            counts[key.kind, shown.ready, reason] += 1
+            ready = shown.ready if shown.ready in {"True", "False"} else "Unknown"
+            counts[key.kind, ready, reason] += 1
             suspended[key.kind] += shown.suspended
             if shown.ready != "True" and not shown.suspended:
                 pending.append((shown.since, key, reason))

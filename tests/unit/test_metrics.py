@@ -143,6 +143,10 @@ def test_a_status_that_somebody_else_wrote_is_counted_without_a_failure() -> Non
         {"conditions": None},
         {"conditions": ["x"]},
         {"usage": [None, {"maxLimit": 0}]},
+        {"usage": -3},
+        {"conditions": 5},
+        {"usage": [{"maxLimit": "7", "currentUsage": []}]},
+        {"usage": [{"maxLimit": 10**400, "currentUsage": 1.5}]},
     )
     for status in broken:
         seen = shown({"metadata": {"creationTimestamp": SINCE}, "status": status})

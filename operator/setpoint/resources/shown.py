@@ -28,17 +28,27 @@ def shown(body: Mapping[str, Any]) -> Shown:
     """Read what is counted from a status, which anybody may have written: what does not fit counts as not there."""
     status = body.get("status")
     status = status if isinstance(status, dict) else {}
-    found = {one.get("type"): one for one in status.get("conditions") or () if isinstance(one, dict)}
+    found = {str(one.get("type")): one for one in _objects(status.get("conditions"))}
     ready = found.get("Ready", {})
     return Shown(
         ready=sys.intern(str(ready.get("status", "Unknown"))),
         reason=sys.intern(str(ready.get("reason", "Pending"))),
         since=str(ready.get("lastTransitionTime") or body["metadata"].get("creationTimestamp") or ""),
         suspended=found.get("Suspended", {}).get("status") == "True",
-        used=tuple(_used(one) for one in status.get("usage") or () if isinstance(one, dict) and one.get("maxLimit")),
+        used=tuple(used for one in _objects(status.get("usage")) if (used := _used(one)) is not None),
     )
 
 
-def _used(window: Mapping[str, Any]) -> UsedLimit:
-    ratio = float(window.get("currentUsage") or 0.0) / float(window["maxLimit"])
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _used(window: Mapping[str, Any]) -> UsedLimit | None:
+    limit, used = window.get("maxLimit"), window.get("currentUsage")
+    if not isinstance(limit, int | float) or not isinstance(used, int | float) or limit <= 0:
+        return None
+    try:
+        ratio = used / limit
+    except OverflowError:
+        return None
     return UsedLimit(sys.intern(str(window.get("limit"))), sys.intern(str(window.get("resetDuration"))), ratio)

@@ -66,6 +66,7 @@ def test_a_remote_that_never_answers_slows_down_nobody_else(stage: Stage, dead: 
     assert len(dead.journal()) == WORKERS, "the probe of the connection counts, too"
 
 
+@pytest.mark.cluster_wide
 def test_hundreds_of_resources_of_one_namespace_do_not_starve_one_of_another(
     stage: Stage, other_namespace: str
 ) -> None:

@@ -37,7 +37,7 @@ async def load(
     while not stopping.is_set():
         try:
             if not namespaces:
-                await _list_all(kube, store, [None], label_selector)
+                await _list(kube, store, None, label_selector)
             for namespace in namespaces:
                 await _list_one(kube, store, namespace, label_selector)
         except (ClusterUnavailable, ResourceGone, api.RequestRefused) as error:
@@ -58,25 +58,22 @@ async def load(
 async def _list_one(kube: api.KubeApi, store: Store, namespace: str, label_selector: str | None) -> None:
     """List one of several namespaces; one without a Role does not hold up the others, and is seen when it has one."""
     try:
-        await _list_all(kube, store, [namespace], label_selector)
+        await _list(kube, store, namespace, label_selector)
     except api.RequestRefused as error:
         log.warning("namespace %s is not served: %s", namespace, error)
 
 
-async def _list_all(
-    kube: api.KubeApi, store: Store, namespaces: Sequence[str | None], label_selector: str | None
-) -> None:
+async def _list(kube: api.KubeApi, store: Store, namespace: str | None, label_selector: str | None) -> None:
+    """List everything in a namespace; None: in all of them, and what belongs to the cluster."""
     for kind in CONNECTION_KINDS:
-        if None not in namespaces and kind.SCOPE == "Cluster":
+        if namespace is not None and kind.SCOPE == "Cluster":
             continue
-        for namespace in namespaces:
-            async for body in kube.objects(api.collection(kind, namespace), None):
-                try:
-                    store.put_connection({**body, "kind": kind.kind()})
-                except ValidationError:
-                    # The watch shows it too, and then it is told.
-                    continue
+        async for body in kube.objects(api.collection(kind, namespace), None):
+            try:
+                store.put_connection({**body, "kind": kind.kind()})
+            except ValidationError:
+                # The watch shows it too, and then it is told.
+                continue
     for model in MANAGED_KINDS:
-        for namespace in namespaces:
-            async for body in kube.objects(api.collection(model, namespace), label_selector):
-                store.put(model.kind(), body, listed=True)
+        async for body in kube.objects(api.collection(model, namespace), label_selector):
+            store.put(model.kind(), body, listed=True)

@@ -18,7 +18,7 @@ from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.status import operations, still
 from setpoint.cluster.store import Store
 from setpoint.reconcile import conditions
-from setpoint.reconcile.conditions import Reason, Type, Verdict
+from setpoint.reconcile.conditions import Reason, Verdict
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.ports import (
     Clock,
@@ -126,8 +126,7 @@ class ConnectionMonitor:
     async def _tried(self, key: Key, connection: Connection | ClusterConnection) -> tuple[Verdict, str | None]:
         try:
             # What is broken is perhaps being repaired, so its Secret is read again.
-            working = any(one.type == Type.READY and one.status == "True" for one in connection.status.conditions)
-            version, woken = await self._pool.probe(key, connection, fresh=not working)
+            version, woken = await self._pool.probe(key, connection, fresh=not connection.status.ready)
         except ConnectionNotFound as error:
             return conditions.connection_missing(error, stalled=True), None
         except TransientError as error:

@@ -32,7 +32,6 @@ from setpoint.cluster.web import WebServer, metrics_page, probe_page
 from setpoint.metrics import ConnectionState, Metrics, Sources
 from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.chain_autoscaling import ChainReconciler
-from setpoint.reconcile.conditions import Type
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
@@ -212,7 +211,7 @@ def _connection_states(store: Store) -> Iterator[ConnectionState]:
         yield ConnectionState(
             key=key,
             provider="Baseten" if connection.spec.baseten is not None else "Bifrost",
-            ready=any(one.type == Type.READY and one.status == "True" for one in connection.status.conditions),
+            ready=connection.status.ready,
             resources=connection.status.resources or 0,
         )
 

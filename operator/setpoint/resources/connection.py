@@ -281,6 +281,11 @@ class ConnectionStatus(Model):
         ),
     ]
 
+    @property
+    def ready(self) -> bool:
+        """Whether the remote answers and lets Setpoint in."""
+        return any(one.type == "Ready" and one.status == "True" for one in self.conditions)
+
 
 _COLUMNS = (
     Column(name="Ready", json_path=f"{READY_CONDITION}.status"),

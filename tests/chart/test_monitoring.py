@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tests import documented
 from tests.chart.helm import ROOT
 from tests.tools.binaries import tool
 
@@ -21,12 +22,6 @@ def promtool(*args: str) -> str:
     done = subprocess.run([str(tool("promtool")), *args], cwd=MONITORING, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def documented() -> set[str]:
-    """Return the metrics of docs/metrics.md, which a test holds against the operator's own."""
-    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `(setpoint_\w+)` \|", text, flags=re.MULTILINE))
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -66,8 +61,8 @@ def test_rules_and_dashboard_ask_only_for_metrics_that_are_documented() -> None:
         for text in [*expressions(), *(rule["expr"] for rule in alerts())]
         for name in NAME.findall(text)
     }
-    assert asked <= documented()
-    assert documented() - asked == {"setpoint_connection_resources"}
+    assert asked <= documented.metrics()
+    assert documented.metrics() - asked == {"setpoint_connection_resources"}
 
 
 def test_the_dashboards_queries_can_be_parsed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import documented
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import ROOT, OperatorProcess
 from tests.e2e.stage import GatewayStage, Stage
@@ -19,12 +20,6 @@ pytestmark = pytest.mark.cluster
 
 CONSTANT = {"setpoint_build_info"}
 HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count|created)$")
-
-
-def documented() -> set[str]:
-    """Return the metrics that docs/metrics.md tells of."""
-    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `(setpoint_\w+)` \|", text, flags=re.MULTILINE))
 
 
 class Scraper:
@@ -51,7 +46,7 @@ class Scraper:
                 if not sample.name.endswith("_bucket"):
                     totals[name] += sample.value
                 self.types[name] = family.type
-        for name in documented() | {name for name in totals if name.startswith("setpoint_")}:
+        for name in documented.metrics() | {name for name in totals if name.startswith("setpoint_")}:
             self.seen[name].add(totals.get(name))
 
     def value(self, metric: str, /, **labels: str) -> float | None:
@@ -120,7 +115,7 @@ def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Sta
     eventually(lambda: (scraper.value("setpoint_remote_requests_total", code="429") or 0) > 0)
 
     assert {name for name, values in scraper.seen.items() if values == {None}} == set(), "documented and not there"
-    assert scraper.seen.keys() == documented()
+    assert scraper.seen.keys() == documented.metrics()
     assert {name for name, values in scraper.seen.items() if len(values) == 1} == CONSTANT
 
 

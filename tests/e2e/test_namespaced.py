@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.installation import install_chart
+from tests.e2e.installation import Installation, install_chart
 from tests.e2e.process import OperatorProcess
 from tests.e2e.stage import Stage
 from tests.e2e.test_behaviour import (
@@ -43,12 +43,17 @@ __all__ = [
 ]
 
 
+def serve(plane: ControlPlane, *namespaces: str) -> Installation:
+    """Give an operator Roles in these namespaces, and return how it is run."""
+    names = {"fullnameOverride": "half", "namespaces": list(namespaces)}
+    return install_chart(plane, {**names, "crds": {"install": False}, "rbac": {"aggregate": False}})
+
+
 @pytest.fixture
 def half_served(installed: ControlPlane, pool: list[str]) -> Iterator[tuple[str, str, OperatorProcess]]:
     """An operator that serves a namespace, and one that has no Role yet; with the names of both."""
     served, unserved = pool.pop(), pool.pop()
-    values = {"fullnameOverride": "half", "crds": {"install": False}, "rbac": {"aggregate": False}}
-    installation = install_chart(installed, {**values, "namespaces": [served]})
+    installation = serve(installed, served)
     names = {"SETPOINT_NAMESPACES": f"{unserved},{served}"}
     with OperatorProcess.start(installed, names, installation=installation) as operator:
         yield served, unserved, operator
@@ -66,15 +71,7 @@ def test_a_namespace_without_a_role_keeps_no_other_from_being_served_and_is_when
     second.open()
     target = {"modelId": "m-greeter", "environment": "staging"}
     second.das("staging", target, {"maxReplica": 4})
-    install_chart(
-        installed,
-        {
-            "fullnameOverride": "half",
-            "crds": {"install": False},
-            "rbac": {"aggregate": False},
-            "namespaces": [served, unserved],
-        },
-    )
+    serve(installed, served, unserved)
     second.until("das", "staging", "Synced", timeout=60)
     # Its Role goes with the namespace, and the API server ends all watches.
     installed.kubectl("delete", "namespace", unserved)

@@ -59,13 +59,14 @@ class OperatorProcess:
         installation: Installation | None = None,
         serviceaccount: str | None = None,
         jail: Callable[[Path], Sequence[str]] | None = None,
+        program: Sequence[str] = ("-m", "setpoint"),
     ) -> Self:
         """Start an operator as its Deployment says, and wait until it is ready.
 
         What cannot be as in a pod is set here: its addresses, a kubeconfig with the ServiceAccount's token, and that it may
         reach loopback, where the simulators are. `settings` come last. `server` stands in for the API server, and
         `serviceaccount` for the installation's. `jail` makes the command from the ServiceAccount's files, which are
-        then as in a pod, and nothing of this process's environment is passed on.
+        then as in a pod, and nothing of this process's environment is passed on. `program` is what Python runs else.
         """
         installed = installation or of_deploy()
         folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
@@ -76,7 +77,7 @@ class OperatorProcess:
                 kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
             )
         health, metrics = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
-        command: Sequence[str] = (sys.executable, "-m", "setpoint")
+        command: Sequence[str] = (sys.executable, *program)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
         environment["KUBECONFIG"] = str(kubeconfig)
         if jail is not None:

@@ -1,8 +1,9 @@
-"""A TCP proxy in front of the API server, to cut one operator off while everybody else can reach it."""
+"""A TCP proxy in front of a server, to cut one operator off while everybody else can reach it."""
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -17,11 +18,11 @@ class Proxy:
     def __init__(self, server: str) -> None:
         parts = urlsplit(server)
         self._target = (parts.hostname or "127.0.0.1", parts.port or 443)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"{parts.scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._mode: Mode = "pass"
         self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listen(0)
+        self._address: tuple[str, int] = self._listener.getsockname()
+        self.url = f"{parts.scheme}://127.0.0.1:{self._address[1]}"
 
     def set(self, mode: Mode) -> None:
         """Change what becomes of bytes from now on: of open connections and of new ones."""
@@ -29,14 +30,40 @@ class Proxy:
         if mode == "refuse":
             self._close_all()
 
+    @contextmanager
+    def gone(self, *, silent: bool) -> Iterator[None]:
+        """Let nobody connect for a while: refuse at once, or, where silent, never answer, as a firewall does."""
+        self._deafen()
+        self._close_all()
+        with ExitStack() as stack:
+            if silent:
+                # The kernel drops what comes to a listener whose queue is full; one place is the least there is.
+                stack.enter_context(socket.create_server(self._address, backlog=0))
+                for _ in range(2):
+                    waiting = stack.enter_context(socket.socket())
+                    waiting.settimeout(0)
+                    waiting.connect_ex(self._address)
+            yield
+        self._listen(self._address[1])
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.close()
+        self._deafen()
         self._close_all()
+
+    def _listen(self, port: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _deafen(self) -> None:
+        # Closed only, it would go on listening for as long as a thread waits for a connection.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def _close_all(self) -> None:
         for end in list(self._open):
@@ -45,10 +72,10 @@ class Proxy:
             end.close()
         self._open.clear()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                inner, _ = self._listener.accept()
+                inner, _ = listener.accept()
             except OSError:
                 return
             if self._mode == "refuse":

@@ -61,16 +61,20 @@ class Ground(Place):
         """Places where the key was seen."""
 
     def open(self) -> None:
-        """Create the connections, through the proxies, with a timeout a test can wait for."""
+        """Create the connections, through the proxies."""
         self.baseten.add_key(SENTINEL)
         self.bifrost.set_auth("basic", username=USER, password=PASSWORD)
+        self.plane.apply(*self.secrets())
+        self.connect(self.remotes["das"].url, self.remotes["mcg"].url)
+
+    def connect(self, models: str, gateway: str) -> None:
+        """Let the connections lead there, with a timeout a test can wait for."""
         login = {f"{name}SecretRef": {"name": "bifrost", "key": name} for name in ("username", "password")}
-        gateway = {"bifrost": {"url": self.remotes["mcg"].url, "auth": {"basic": login}}, "timeout": "2s"}
+        spec = {"bifrost": {"url": gateway, "auth": {"basic": login}}, "timeout": "2s"}
         metadata = {"name": "bifrost", "namespace": self.namespace}
         self.plane.apply(
-            *self.secrets(),
-            connection("baseten", self.namespace, self.remotes["das"].url, timeout="2s"),
-            {"apiVersion": API, "kind": "Connection", "metadata": metadata, "spec": gateway},
+            connection("baseten", self.namespace, models, timeout="2s"),
+            {"apiVersion": API, "kind": "Connection", "metadata": metadata, "spec": spec},
         )
 
     def secrets(self, key: str = SENTINEL, password: str = PASSWORD) -> tuple[Object, Object]:
@@ -143,6 +147,15 @@ class Ground(Place):
         """Create or change the resource of a kind, so that the remote is to have that value."""
         manifest: Object = {"apiVersion": API, "kind": KINDS[kind], "spec": {**spec_of(kind, value), **spec}}
         self.plane.apply({**manifest, "metadata": {"name": NAME, "namespace": self.namespace}})
+
+    def apply_all(self, value: int) -> None:
+        """Create or change the resource of each kind."""
+        for kind in PLURALS:
+            self.apply(kind, value)
+
+    def settled(self, value: int) -> None:
+        """Wait until each kind has its value and says so."""
+        self.wait(lambda: all(self.synced(kind, value) for kind in PLURALS), timeout=90)
 
     def remote(self, kind: str) -> float | None:
         """Return the value the remote has."""

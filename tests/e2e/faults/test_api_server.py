@@ -13,17 +13,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.cluster
 
 
-def settled(here: Ground, value: int) -> None:
-    """Wait until each kind has its value and says so."""
-    here.wait(lambda: all(here.synced(kind, value) for kind in PLURALS), timeout=90)
-
-
-def all_kinds(here: Ground, value: int) -> None:
-    """Create or change the resource of each kind."""
-    for kind in PLURALS:
-        here.apply(kind, value)
-
-
 def noted(here: Ground, fault: str, *, bound: int) -> None:
     """Hold what must hold, and note it."""
     assert here.lies == []
@@ -51,53 +40,53 @@ def test_status_writes_that_are_refused_are_made_again(here: Ground, status: int
         )
         for kind, plural in PLURALS.items()
     ]
-    all_kinds(here, 7)
-    settled(here, 7)
+    here.apply_all(7)
+    here.settled(7)
     assert len(here.kube.fired) == 6
     noted(here, f"API server answers {status} to status writes", bound=2)
 
 
 def test_the_api_server_is_restarted(here: Ground) -> None:
-    all_kinds(here, 7)
-    settled(here, 7)
+    here.apply_all(7)
+    here.settled(7)
     here.plane.crash_api_server()
     here.plane.start_api_server()
-    all_kinds(here, 8)
-    settled(here, 8)
+    here.apply_all(8)
+    here.settled(8)
     noted(here, "API server restarted", bound=3)
 
 
 def test_what_is_edited_while_the_watch_is_cut_is_written(here: Ground) -> None:
-    all_kinds(here, 7)
-    settled(here, 7)
+    here.apply_all(7)
+    here.settled(7)
     here.kube.watches = False
-    all_kinds(here, 8)
+    here.apply_all(8)
     here.kube.watches = True
-    settled(here, 8)
+    here.settled(8)
     noted(here, "watch cut while the spec is edited", bound=3)
 
 
 def test_a_history_that_is_gone_is_listed_anew(here: Ground) -> None:
     """410 Gone, as after a compaction of etcd."""
-    all_kinds(here, 7)
-    settled(here, 7)
+    here.apply_all(7)
+    here.settled(7)
     status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
     event = {"type": "ERROR", "object": {**status, "message": "too old resource version"}}
     answer = (200, json.dumps(event).encode() + b"\n")
     watch = re.compile("watch=true", re.IGNORECASE)
     here.kube.rules.append(Rule("410", "GET", watch, "before", answer=answer, count=5))
     here.kube.watches = False
-    all_kinds(here, 8)
+    here.apply_all(8)
     here.kube.watches = True
-    settled(here, 8)
+    here.settled(8)
     assert "410" in here.kube.fired
     noted(here, "410 Gone at a watch", bound=3)
 
 
 @pytest.mark.parametrize("kind", PLURALS)
 def test_what_is_deleted_while_the_watch_is_cut_is_not_enforced(here: Ground, kind: str) -> None:
-    all_kinds(here, 7)
-    settled(here, 7)
+    here.apply_all(7)
+    here.settled(7)
     here.kube.watches = False
     here.plane.kubectl("delete", kind, NAME, "-n", here.namespace)
     here.kube.watches = True
@@ -118,13 +107,13 @@ def test_what_is_deleted_while_the_watch_is_cut_is_not_enforced(here: Ground, ki
 
 
 def test_a_successor_that_came_while_the_watch_was_cut_has_its_own_way(here: Ground) -> None:
-    all_kinds(here, 7)
-    settled(here, 7)
+    here.apply_all(7)
+    here.settled(7)
     here.kube.watches = False
     for kind in PLURALS:
         here.plane.kubectl("delete", kind, NAME, "-n", here.namespace)
-    all_kinds(here, 9)
+    here.apply_all(9)
     here.kube.watches = True
-    settled(here, 9)
+    here.settled(9)
     eventually(lambda: all(here.remote(kind) == 9 for kind in PLURALS))
     noted(here, "replaced by one of the same name while the watch is cut", bound=3)

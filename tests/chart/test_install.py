@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from setpoint.resources import KINDS
+from tests.chart.cleaning import PLURALS, clean
 from tests.chart.helm import CHART, ROOT, VALUES, Object, helm, only, rendered
 from tests.controlplane.plane import ControlPlane
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-PLURALS = [f"{model.PLURAL}.setpoint.dev" for model in KINDS]
 MONITORING = {"ServiceMonitor": "servicemonitors", "PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
@@ -40,18 +39,9 @@ def stub_crd(kind: str, plural: str) -> Object:
     }
 
 
-def clean(plane: ControlPlane) -> None:
-    """Take away all kinds of Setpoint and what belongs to the cluster."""
-    plane.kubectl("delete", "crd", *PLURALS, "--ignore-not-found", timeout=120)
-    roles = ("setpoint", "setpoint-view", "setpoint-edit", "sp-view", "sp-edit")
-    plane.kubectl("delete", "clusterrole,clusterrolebinding", *roles, "--ignore-not-found")
-
-
 @pytest.fixture(scope="module")
 def empty(controlplane: ControlPlane) -> Iterator[ControlPlane]:
     """A cluster that has never heard of Setpoint, but of the Prometheus operator's kinds."""
-    if not controlplane.owned:
-        pytest.fail("takes the CRDs away, and all resources with them: never in a cluster that is not its own")
     clean(controlplane)
     controlplane.apply(*(stub_crd(kind, plural) for kind, plural in MONITORING.items()))
     names = [f"crd/{plural}.monitoring.coreos.com" for plural in MONITORING.values()]

@@ -76,7 +76,7 @@ class OperatorProcess:
             kubeconfig.write_text(
                 kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
             )
-        health, metrics = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}"
+        health, metrics = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         command: Sequence[str] = (sys.executable, *program)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
         environment["KUBECONFIG"] = str(kubeconfig)
@@ -222,7 +222,8 @@ def _in_cluster(plane: ControlPlane, namespace: str, serviceaccount: str, folder
     return {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody has right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

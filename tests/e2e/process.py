@@ -110,6 +110,9 @@ class OperatorProcess:
                 text = operator.log()
                 operator.kill()
                 raise AssertionError(f"the operator did not become ready:\n{text[-4000:]}") from None
+            except BaseException:
+                operator.kill()
+                raise
         return operator
 
     @property

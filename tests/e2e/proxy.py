@@ -20,8 +20,8 @@ class Proxy:
         self._target = (parts.hostname or "127.0.0.1", parts.port or 443)
         self._mode: Mode = "pass"
         self._open: set[socket.socket] = set()
-        self._listen(0)
-        self._address: tuple[str, int] = self._listener.getsockname()
+        self._listener: socket.socket | None = None
+        self._address: tuple[str, int] = self._listen(0)
         self.url = f"{parts.scheme}://127.0.0.1:{self._address[1]}"
 
     def set(self, mode: Mode) -> None:
@@ -55,15 +55,19 @@ class Proxy:
         self._deafen()
         self._close_all()
 
-    def _listen(self, port: int) -> None:
-        self._listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+    def _listen(self, port: int) -> tuple[str, int]:
+        listener = self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        address: tuple[str, int] = listener.getsockname()
+        return address
 
     def _deafen(self) -> None:
         # Closed only, it would go on listening for as long as a thread waits for a connection.
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
 
     def _close_all(self) -> None:
         for end in list(self._open):
@@ -83,6 +87,10 @@ class Proxy:
                 continue
             outer = socket.create_connection(self._target)
             self._open |= {inner, outer}
+            if listener is not self._listener:
+                # It was taken a moment before nobody was to connect any more.
+                self._close_all()
+                return
             for source, sink in ((inner, outer), (outer, inner)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 

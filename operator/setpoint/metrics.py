@@ -23,11 +23,13 @@ from prometheus_client.registry import Collector
 from setpoint import __version__
 from setpoint.reconcile.conditions import DRIFT_CORRECTED, Reason
 from setpoint.reconcile.ports import Event, Key
+from setpoint.resources import MANAGED_KINDS
 from setpoint.resources.shown import Shown
 
 MOST_NAMED = 500
 PENDING = "Pending"
 OTHER = "Other"
+RESULTS = ("done", "retry", "superseded", "error")
 
 LOOK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 WAIT = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -111,6 +113,7 @@ class Metrics:
             registry=registry,
         )
         self._corrected: Tally[Key] = Tally()
+        self._begin_at_zero()
 
     def watch(self, sources: Sources) -> None:
         """Read states from these sources from now on."""
@@ -148,6 +151,16 @@ class Metrics:
         """Return content type and text of all metrics, in the format that the Accept header prefers."""
         encode, content_type = choose_encoder(accept)
         return content_type, encode(self._registry)
+
+    def _begin_at_zero(self) -> None:
+        """Show what an alert waits for before it happens.
+
+        `increase()` does not see the first step of a series that begins above zero.
+        """
+        for model in MANAGED_KINDS:
+            for result in RESULTS:
+                self._looks.labels(model.kind(), result)
+            self._events.labels(model.kind(), "Warning", Reason.INTERNAL_ERROR)
 
 
 class _States(Collector):

@@ -1,18 +1,16 @@
 """Alert rules and dashboard: promtool's checks and tests, and that they ask only for metrics there are."""
 
-import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from tests import documented
 from tests.chart.helm import ROOT
+from tests.documented import MONITORING
 from tests.tools.binaries import tool
 
-MONITORING = ROOT / "deploy" / "monitoring"
 NAME = re.compile(r"setpoint_[a-z_]+")
 PARTS = re.compile(r"_(bucket|sum|count)$")
 
@@ -24,41 +22,31 @@ def promtool(*args: str) -> str:
     return done.stdout
 
 
-def alerts() -> list[dict[str, Any]]:
-    """Return all alert rules."""
-    groups = yaml.safe_load((MONITORING / "rules.yaml").read_text(encoding="utf-8"))["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def expressions() -> list[str]:
-    """Return the queries of the dashboard."""
-    panels = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))["panels"]
-    return [target["expr"] for panel in panels for target in panel["targets"]]
-
-
 def test_promtool_finds_nothing_to_complain_of() -> None:
-    assert f"SUCCESS: {len(alerts())} rules found" in promtool("check", "rules", "--lint-fatal", "rules.yaml")
+    assert f"SUCCESS: {len(documented.alerts())} rules found" in promtool(
+        "check", "rules", "--lint-fatal", "rules.yaml"
+    )
 
 
 def test_the_tests_of_the_rules_pass_and_every_rule_has_one() -> None:
     promtool("test", "rules", "rules_test.yaml")
     tests = yaml.safe_load((MONITORING / "rules_test.yaml").read_text(encoding="utf-8"))["tests"]
     fired = {one["alertname"] for test in tests for one in test["alert_rule_test"] if one.get("exp_alerts")}
-    assert fired == {rule["alert"] for rule in alerts()}
+    assert fired == {rule["alert"] for rule in documented.alerts()}
 
 
 def test_every_alert_has_a_runbook() -> None:
     text = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
     headings = set(re.findall(r"^## (\w+)$", text, flags=re.MULTILINE))
-    assert headings == {rule["alert"] for rule in alerts()}
-    for rule in alerts():
+    assert headings == {rule["alert"] for rule in documented.alerts()}
+    for rule in documented.alerts():
         assert rule["annotations"]["runbook"] == f"docs/runbooks.md#{rule['alert'].lower()}"
 
 
 def test_rules_and_dashboard_ask_only_for_metrics_that_are_documented() -> None:
     asked = {
         PARTS.sub("", name)
-        for text in [*expressions(), *(rule["expr"] for rule in alerts())]
+        for text in [*documented.queries(), *(rule["expr"] for rule in documented.alerts())]
         for name in NAME.findall(text)
     }
     assert asked <= documented.metrics()
@@ -66,14 +54,14 @@ def test_rules_and_dashboard_ask_only_for_metrics_that_are_documented() -> None:
 
 
 def test_the_dashboards_queries_can_be_parsed(tmp_path: Path) -> None:
-    rules = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(expressions())]
+    rules = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(documented.queries())]
     file = tmp_path / "dashboard.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
     promtool("check", "rules", str(file))
 
 
 def test_the_dashboard_can_be_imported_anywhere() -> None:
-    board = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))
+    board = documented.dashboard()
     assert board["templating"]["list"][0]["type"] == "datasource"
     ids = [panel["id"] for panel in board["panels"]]
     assert len(ids) == len(set(ids)) >= 18

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from tests import documented
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import ROOT, OperatorProcess
 from tests.e2e.stage import GatewayStage, Stage
+from tests.promql import Scrapes
 from tests.simulators.bifrost.specs import BudgetSpec, RowSpec
 from tests.simulators.faults import Delay, Respond
 from tests.waiting import eventually
@@ -30,11 +32,13 @@ class Scraper:
         self.seen: dict[str, set[float | None]] = defaultdict(set)
         self.types: dict[str, str] = {}
         self.samples: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+        self.scrapes = Scrapes()
 
     def look(self) -> None:
         """Scrape once."""
         status, text = self._operator.probe("/metrics")
         assert status == 200
+        self.scrapes.add(text, time.time(), job="setpoint", instance="operator")
         totals: dict[str, float] = defaultdict(float)
         self.samples = {}
         for family in text_string_to_metric_families(text):
@@ -117,6 +121,11 @@ def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Sta
     assert {name for name, values in scraper.seen.items() if values == {None}} == set(), "documented and not there"
     assert scraper.seen.keys() == documented.metrics()
     assert {name for name, values in scraper.seen.items() if len(values) == 1} == CONSTANT
+
+    # Each panel of the dashboard has something to show of it.
+    queries = documented.queries()
+    answers = zip(queries, scraper.scrapes.ask(queries, step=1), strict=True)
+    assert [query for query, found in answers if not any(one.numbers() for one in found)] == []
 
 
 def test_metrics_tell_nothing_secret_and_keep_their_types(scraper: Scraper, stage: Stage) -> None:

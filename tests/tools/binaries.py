@@ -12,7 +12,8 @@ PACKAGES = {
     "helm": ("helm", "helm.sh/helm/v4/cmd/helm"),
     "helm-unittest": ("unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"),
     "kube-score": ("kubescore", "github.com/zegl/kube-score/cmd/kube-score"),
-    "promtool": ("promtool", "github.com/prometheus/prometheus/cmd/promtool"),
+    "promtool": ("prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
+    "promql": ("prometheus", "."),
     "kstatus": ("kstatus", "."),
     "actionlint": ("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
 }

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from setpoint.metrics import MOST_NAMED, ConnectionState, Metrics, Sources
 from setpoint.reconcile.ports import Event, EventType, Key
+from setpoint.resources import MANAGED_KINDS
 from setpoint.resources.shown import Shown, shown
 
 LLAMA = Key("DeploymentAutoscaling", "ml", "llama")
@@ -52,6 +53,14 @@ def watching(there: dict[Key, Shown], **connections: bool) -> Metrics:
         )
     )
     return metrics
+
+
+def test_what_an_alert_waits_for_begins_at_zero() -> None:
+    found = samples(Metrics())
+    for model in MANAGED_KINDS:
+        assert sample(found, "setpoint_reconcile_total", kind=model.kind(), result="error") == 0
+        bug = {"type": "Warning", "reason": "InternalError"}
+        assert sample(found, "setpoint_events_total", kind=model.kind(), **bug) == 0
 
 
 def test_resources_are_counted_by_kind_and_condition_and_named_while_not_ready() -> None:

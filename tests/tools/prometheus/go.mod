@@ -1,5 +1,5 @@
 // One of the programs that tests hold the project's files against; see ../binaries.py.
-module setpoint.dev/tools/promtool
+module setpoint.dev/tools/prometheus
 
 go 1.26.0
 
@@ -157,7 +157,7 @@ require (
 	github.com/prometheus/exporter-toolkit v0.17.1 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.21.1 // indirect
-	github.com/prometheus/prometheus v0.314.0 // indirect
+	github.com/prometheus/prometheus v0.314.0
 	github.com/prometheus/sigv4 v0.4.1 // indirect
 	github.com/scaleway/scaleway-sdk-go v1.0.0-beta.36 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect

@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PYTHONPATH := operator
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate docs e2e bench soak faults transitions simulate lock clean
+.PHONY: help demo test lint format generate docs picture e2e bench soak faults transitions simulate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ bench: $(READY) ## measure speed and memory, and hold them against their bounds
 
 soak: $(READY) ## shake RESOURCES for MINUTES, hold memory and order against their bounds, and write docs/soak.md
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),20) --resources $(or $(RESOURCES),2000) --page docs/soak.md
+
+picture: $(READY) ## play the demo and MINUTES more, and draw the dashboard of it into docs/dashboard.png
+	@$(BIN)/python -m tests.picture $(or $(MINUTES),10)
 
 e2e: $(READY) ## run the end-to-end tests; INSTALL=namespaced with an operator for named namespaces only
 	@$(BIN)/python -m tests.controlplane build >/dev/null

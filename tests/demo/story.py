@@ -56,6 +56,14 @@ class Story(Chapter):
         """Return the end of the operator's log, empty before the operator runs."""
         return "\n".join(self._log.splitlines()[-LOG_LINES:])
 
+    def metrics(self) -> tuple[int, str]:
+        """Return what the operator's page of metrics answers; 0 where nobody answers."""
+        return (0, "") if self._operator is None else self._operator.probe("/metrics")
+
+    def world(self) -> tuple[ControlPlane, str, BasetenSimulator, BifrostSimulator]:
+        """Return the cluster, the namespace and the remotes, once the story was played."""
+        return self._plane, self._namespace, self._remote, self._bifrost
+
     def look_around(self) -> None:
         """Say how to look at what runs."""
         self._screen.say("\nEverything goes on running. In another terminal:", style="bold")
@@ -195,9 +203,9 @@ class Story(Chapter):
         screen = self._screen
         screen.step("Keep budgets and rate limits of an AI gateway, too")
         with self._interrupts.held():
-            gateway = BifrostSimulator.start(auth="bearer", tokens=[GATEWAY_TOKEN])
-            self._stack.callback(gateway.stop)
-        GatewayChapter(screen, self._plane, self._namespace, gateway).play()
+            self._bifrost = BifrostSimulator.start(auth="bearer", tokens=[GATEWAY_TOKEN])
+            self._stack.callback(self._bifrost.stop)
+        GatewayChapter(screen, self._plane, self._namespace, self._bifrost).play()
 
     def _mistakes(self) -> None:
         screen = self._screen

@@ -1,0 +1,1 @@
+"""Draws the Grafana dashboard from real data, for the documentation: `make picture`."""

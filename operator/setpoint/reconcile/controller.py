@@ -127,6 +127,8 @@ class Controller:
     def seen(self, key: Key) -> None:
         """Tell that the resource is there, as known from a list: it is looked at soon, or in its turn if in order."""
         if key in self._memory:
+            # A predecessor may have found out more of it than was known when it was looked at here first.
+            self._staked(key, more=True)
             return
         resource = self._staked(key)
         if resource is None or not _in_order(resource):
@@ -410,8 +412,11 @@ class Controller:
         news = conditions.signature(status) != conditions.signature(bare.status)
         await self._report(key, bare, Outcome(status=status, due=LONGEST_SPREAD, events=(event,) if news else ()))
 
-    def _staked(self, key: Key) -> Managed | None:
-        """Return a resource, after its claims were put down: those made before it is looked at decide who owns what."""
+    def _staked(self, key: Key, *, more: bool = False) -> Managed | None:
+        """Return a resource, after its claims were put down: those made before it is looked at decide who owns what.
+
+        Where there may be `more`, it keeps those it has: a look under way may have found them.
+        """
         try:
             resource = self._view.get(key)
         except ValidationError:
@@ -419,7 +424,8 @@ class Controller:
         if resource is not None and resource.metadata.deletion_timestamp is None:
             reconciler = self._reconcilers[key.kind]
             known = _with_newest_status(resource, self._memory.get(key))
-            self._claim(key, resource, reconciler.stakes(known))
+            kept = self._ownership.claimed(key) if more else frozenset()
+            self._claim(key, resource, reconciler.stakes(known) | kept)
             near = reconciler.near(known, None)
             if near is not None:
                 self._ownership.crowded(key, near)

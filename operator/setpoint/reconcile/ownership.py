@@ -83,6 +83,11 @@ class Ownership:
         owners = ((thing, self.owner(thing)) for thing in things)
         return {thing: owner for thing, owner in owners if owner is not None and owner != key}
 
+    def claimed(self, key: Key) -> frozenset[Thing]:
+        """Return what a resource claims, whether it owns it or not."""
+        known = self._claimed.get(key)
+        return known[1] if known is not None else frozenset()
+
     def own(self, key: Key) -> frozenset[Thing]:
         """Return what a resource owns of what it claims."""
         known = self._claimed.get(key)

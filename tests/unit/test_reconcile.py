@@ -240,6 +240,38 @@ def test_a_process_goes_on_from_the_status_that_its_predecessor_wrote_last() -> 
     play(scene)
 
 
+def test_what_a_predecessor_found_out_counts_as_a_claim_even_when_it_comes_late() -> None:
+    """A process begins with a view of the cluster from before, and cannot ask the remote which model the older one means."""
+
+    async def scene(world: World) -> None:
+        world.answer = lambda request: (
+            reply(200, {"models": [{"id": "m", "name": "llama"}]}) if request.url.path == "/v1/models" else None
+        )
+        named = {"modelName": "llama", "deployment": "a"}
+        older = world.add("a", {"maxReplica": 3}, target=named)
+        world.objects[older]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        before = dict(world.objects[older])
+        async with operator(world):
+            await asyncio.sleep(20)
+        assert world.ready(older) == ("True", "Synced")
+        after, world.objects[older] = world.objects[older], before
+        world.client.forget_names()
+        world.answer = lambda request: reply(503) if request.url.path == "/v1/models" else None
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            assert world.ready(older)[0] == "Unknown"
+            world.objects[older] = {**after, "metadata": {**after["metadata"], "resourceVersion": "9"}}
+            controller.seen(older)
+            younger = world.add("b", {"maxReplica": 5}, target={"modelId": "m", "deployment": "a"})
+            world.objects[younger]["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+            controller.added(younger)
+            await asyncio.sleep(20)
+        assert world.ready(younger) == ("False", "Conflict")
+        assert world.writes() == [{"max_replica": 3}]
+
+    play(scene)
+
+
 def test_drift_is_corrected_with_only_the_field_that_differs() -> None:
     async def scene(world: World) -> None:
         key = world.add("a", {"minReplica": 1, "maxReplica": 3}, interval="1m")

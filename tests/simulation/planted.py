@@ -152,6 +152,16 @@ def no_audit() -> None:
     _set(Audit, "once", once)
 
 
+def late_news_are_no_claims() -> None:
+    """What a predecessor found out of a resource's target counts only where it was known at the start."""
+
+    def staked(self: Controller, key: Key, *, more: bool = False) -> Managed | None:
+        return None if more else real(self, key)
+
+    real = Controller._staked
+    _set(Controller, "_staked", staked)
+
+
 def whole_settings_at_every_correction() -> None:
     """Rate limit and budget are written though only one of them is managed."""
 
@@ -192,6 +202,7 @@ PLANTS: Mapping[str, Callable[[], None]] = {
         news_swallowed,
         successors_forgotten,
         no_audit,
+        late_news_are_no_claims,
         whole_settings_at_every_correction,
         deletion_forgets_to_verify,
     )

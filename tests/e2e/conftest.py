@@ -29,6 +29,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in out]
 
 
+@pytest.fixture
+def reads_cluster_connections() -> bool:
+    """Whether the operator may read what belongs to no namespace."""
+    return INSTALL != "namespaced"
+
+
 @pytest.fixture(scope="session")
 def installed(controlplane: ControlPlane) -> ControlPlane:
     """A control plane with the chart in it, for all namespaces."""

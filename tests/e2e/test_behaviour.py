@@ -130,9 +130,10 @@ def test_deletion_touches_nothing_and_needs_no_finalizer(stage: Stage) -> None:
 
 def test_a_newer_spec_during_a_slow_write_leads_to_exactly_one_more(stage: Stage) -> None:
     stage.open()
-    stage.baseten.inject(Delay(seconds=1.5), method="PATCH")
+    # Longer than three calls of kubectl take on a busy machine.
+    stage.baseten.inject(Delay(seconds=6), method="PATCH")
     stage.das("free", FREE, {"maxReplica": 2})
-    eventually(lambda: stage.get("das", "free"))
+    eventually(stage.writes)
     for replicas in (3, 4, 5):
         stage.patch("das", "free", {"autoscaling": {"maxReplica": replicas}})
 

@@ -215,7 +215,7 @@ def capped(stage: Stage) -> None:
         (without_secret, "Secret"),
         (refused_key, "401"),
         (forbidden, "403"),
-        (vanished, "d-free does not exist"),
+        (vanished, "d-free"),
         (capped, "not any more"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

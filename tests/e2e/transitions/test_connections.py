@@ -99,7 +99,7 @@ class Scene:
         play(self.stage, self.courses)
 
 
-@pytest.fixture(params=["Connection", "ClusterConnection"])
+@pytest.fixture(params=["Connection", pytest.param("ClusterConnection", marks=pytest.mark.cluster_wide)])
 def scene(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Scene]:
     """The Secrets are there; at the end nothing is left of the connections."""
     namespace, other = stage.namespace, f"{stage.namespace}-other"
@@ -199,6 +199,7 @@ def test_bifrost(scene: Scene) -> None:
     scene.play()
 
 
+@pytest.mark.cluster_wide
 @pytest.mark.parametrize("scene", ["ClusterConnection"], indirect=True)
 def test_namespaces(scene: Scene) -> None:
     here, other = scene.stage.namespace, scene.other

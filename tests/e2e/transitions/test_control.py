@@ -43,7 +43,7 @@ def cluster_connection(stage: Stage | GatewayStage, remote: Object) -> Object:
 
 
 @pytest.mark.parametrize("kind", ["deployment", "chain"])
-def test_autoscaling(stage: Stage, second: BasetenSimulator, kind: str) -> None:
+def test_autoscaling(stage: Stage, second: BasetenSimulator, kind: str, *, reads_cluster_connections: bool) -> None:
     stage.open(**FAST)
     namespace = stage.namespace
     ref = {"name": "baseten", "namespace": namespace, "key": "api-key"}
@@ -62,15 +62,18 @@ def test_autoscaling(stage: Stage, second: BasetenSimulator, kind: str) -> None:
     mover = make("mover", namespace, stage.baseten, {})
     move = exchange("baseten", make("mover", namespace, second, {}))
     courses.append(Course("connectionRef.name", mover, references.named(tweak, "baseten", move=move)))
-    referrer = make("referrer", namespace, stage.baseten, {})
-    courses.append(Course("connectionRef.kind", referrer, references.of_kind(tweak, "baseten", namespace)))
+    if reads_cluster_connections:
+        referrer = make("referrer", namespace, stage.baseten, {})
+        courses.append(Course("connectionRef.kind", referrer, references.of_kind(tweak, "baseten", namespace)))
     try:
         play(stage, courses)
     finally:
         stage.plane.kubectl("delete", "spcconn", namespace)
 
 
-def test_model_configs(gateway: GatewayStage, second_gateway: BifrostSimulator) -> None:
+def test_model_configs(
+    gateway: GatewayStage, second_gateway: BifrostSimulator, *, reads_cluster_connections: bool
+) -> None:
     gateway.open(**FAST)
     namespace = gateway.namespace
     gateway.plane.apply(
@@ -88,8 +91,9 @@ def test_model_configs(gateway: GatewayStage, second_gateway: BifrostSimulator) 
     mover = actors.row("mover", namespace, gateway.bifrost, {})
     move = exchange("bifrost", actors.row("mover", namespace, second_gateway, {}))
     courses.append(Course("connectionRef.name", mover, references.named(tweak_row, "bifrost", move=move)))
-    referrer = actors.row("referrer", namespace, gateway.bifrost, {})
-    courses.append(Course("connectionRef.kind", referrer, references.of_kind(tweak_row, "bifrost", namespace)))
+    if reads_cluster_connections:
+        referrer = actors.row("referrer", namespace, gateway.bifrost, {})
+        courses.append(Course("connectionRef.kind", referrer, references.of_kind(tweak_row, "bifrost", namespace)))
     try:
         play(gateway, courses)
     finally:

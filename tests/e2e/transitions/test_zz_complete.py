@@ -29,6 +29,7 @@ def required(kind: str, path: str) -> set[str]:
     return {"set", "change"}
 
 
+@pytest.mark.cluster_wide
 @pytest.mark.parametrize("kind", PLURALS)
 def test_every_field_of_the_crd_went_through_its_transitions(kind: str) -> None:
     missing = {

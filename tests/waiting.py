@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(fn: Callable[[], T | None], *, timeout: float = 10, interval: float = 0.05) -> T:
+def eventually(fn: Callable[[], T | None], *, timeout: float = 30, interval: float = 0.05) -> T:
     """Return the first truthy value; AssertionError with the last value when there is none in time.
 
     What `fn` raises passes through: a call that may fail for a while says so by returning something falsy.
@@ -20,7 +20,7 @@ def eventually(fn: Callable[[], T | None], *, timeout: float = 10, interval: flo
     return value
 
 
-async def eventually_async(fn: Callable[[], Awaitable[T | None]], *, timeout: float = 10, interval: float = 0.05) -> T:
+async def eventually_async(fn: Callable[[], Awaitable[T | None]], *, timeout: float = 30, interval: float = 0.05) -> T:
     """Do the same for a coroutine function."""
     deadline = time.monotonic() + timeout
     while not (value := await fn()):

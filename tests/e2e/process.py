@@ -105,7 +105,7 @@ class OperatorProcess:
         operator = cls(process, folder, health=f"http://{health}", metrics=f"http://{metrics}")
         if ready:
             try:
-                eventually(operator.is_ready, timeout=30)
+                eventually(operator.is_ready, timeout=90)
             except AssertionError:
                 text = operator.log()
                 operator.kill()

@@ -60,7 +60,7 @@ class Place:
             return {}
         return next((entry for entry in status.get("conditions", []) if entry["type"] == type_), {})
 
-    def until(self, kind: str, name: str, reason: str, *, timeout: float = 30) -> Object:
+    def until(self, kind: str, name: str, reason: str, *, timeout: float = 60) -> Object:
         """Wait until Ready of the newest generation has this reason, and return the object."""
 
         def reached() -> Object | None:
@@ -82,7 +82,7 @@ class Place:
         """Ask for a reconcile now."""
         self.plane.kubectl("annotate", kind, name, "-n", self.namespace, "--overwrite", f"{REQUESTED_AT}={value}")
 
-    def handled(self, kind: str, name: str, value: str, *, timeout: float = 30) -> Object:
+    def handled(self, kind: str, name: str, value: str, *, timeout: float = 60) -> Object:
         """Wait until a request was handled, and return the object."""
 
         def done() -> Object | None:

@@ -62,7 +62,7 @@ def test_one_list_serves_a_sweep_and_only_what_drifted_or_moved_is_written(
     )
     with OperatorProcess.start(gateway.plane):
         other.mcg("other", "gpt-4o", budget=MONTH, interval="30s", connectionRef={"name": "other"})
-        eventually(lambda: ready(gateway) == COUNT + 1, timeout=60, interval=0.5)
+        eventually(lambda: ready(gateway) == COUNT + 1, timeout=180, interval=0.5)
         assert len(gateway.writes()) == COUNT
         assert len(other.writes()) == 1
         gateway.bifrost.clear_journal()

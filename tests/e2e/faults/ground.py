@@ -113,7 +113,7 @@ class Ground(Place):
             shown[what] = self.plane.kubectl("get", what, "-n", self.namespace, "-o", "yaml").stdout
         self.leaks += [what for what, text in shown.items() if any(one in text for one in SECRETS)]
 
-    def wait(self, done: Callable[[], Any], *, timeout: float = 60) -> None:
+    def wait(self, done: Callable[[], Any], *, timeout: float = 180) -> None:
         """Wait for something, and start another operator each time one is killed meanwhile."""
 
         def reached() -> bool:
@@ -155,7 +155,7 @@ class Ground(Place):
 
     def settled(self, value: int) -> None:
         """Wait until each kind has its value and says so."""
-        self.wait(lambda: all(self.synced(kind, value) for kind in PLURALS), timeout=90)
+        self.wait(lambda: all(self.synced(kind, value) for kind in PLURALS))
 
     def remote(self, kind: str) -> float | None:
         """Return the value the remote has."""

@@ -94,7 +94,7 @@ def test_what_is_deleted_while_the_watch_is_cut_is_not_enforced(here: Ground, ki
     others = [other for other in PLURALS if other != kind]
     for other in others:
         here.apply(other, 8)
-    here.wait(lambda: all(here.synced(other, 8) for other in others), timeout=60)
+    here.wait(lambda: all(here.synced(other, 8) for other in others))
     before = here.writes(kind)
     if kind == "mcg":
         rows = here.bifrost.find("gpt-4o", "openai")

@@ -95,7 +95,7 @@ def _recover(here: Ground, value: int, case: Case, request: str) -> None:
             here.wait(lambda: all(reason(kind) in {case.reason, "TargetNotFound", "Synced"} for kind in PLURALS))
             for kind in PLURALS:
                 here.request(kind, NAME, request)
-        here.wait(all_synced, timeout=90)
+        here.wait(all_synced)
     except AssertionError:
         said = {kind: (here.condition(kind, NAME), here.remote(kind)) for kind in PLURALS}
         raise AssertionError(f"{case.name}: {said}") from None
@@ -134,7 +134,7 @@ def test_each_kind_ends_at_its_spec_whatever_becomes_of_the_secret(
     here.plane.apply(*(here.secrets(OTHER, OTHER) if trouble is rotated else here.secrets()))
     for kind in KINDS:
         here.request(kind, NAME, "again")
-    here.wait(lambda: all(here.synced(kind, 11) for kind in KINDS), timeout=90)
+    here.wait(lambda: all(here.synced(kind, 11) for kind in KINDS))
     assert here.lies == []
     for kind, name in KINDS.items():
         table.held(f"Secret {trouble.__name__}", name, bound=5)

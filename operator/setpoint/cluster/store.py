@@ -129,6 +129,11 @@ class Store:
         if known is not None and _older(metadata["resourceVersion"], known.version):
             known.seen = self._clock.monotonic()
             return key, known
+        if known is not None and (known.uid, known.version) == (metadata["uid"], metadata["resourceVersion"]):
+            # The watch shows what the answer to a patch has shown before; it need not be read again.
+            known.seen = self._clock.monotonic()
+            known.proven = known.proven if listed else known.seen
+            return key, known
         entry = _Entry(
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
@@ -142,8 +147,6 @@ class Store:
             proven=now if not listed else float("-inf"),
             told=known.told if known is not None else None,
         )
-        if listed and known is not None and (known.uid, known.version) == (entry.uid, entry.version):
-            entry.proven = known.proven
         self._managed[key] = entry
         return key, entry
 

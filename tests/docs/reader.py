@@ -7,8 +7,6 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import yaml
 
@@ -28,7 +26,6 @@ class Reader:
     def __init__(self, plane: ControlPlane, folder: Path, namespace: str, words: Mapping[str, str]) -> None:
         self._folder = folder
         self._words = words
-        self._running: list[subprocess.Popen[bytes]] = []
         self.checkout = folder / "setpoint"
         for name in CHECKOUT:
             if (ROOT / name).is_dir():
@@ -37,7 +34,7 @@ class Reader:
                 shutil.copy(ROOT / name, self.checkout)
         self.health = f"127.0.0.1:{free_port()}"
         self.environment = {
-            "PATH": f"{self._programs(plane)}:{folder / 'venv' / 'bin'}:/usr/bin:/bin",
+            "PATH": f"{self._programs()}:{folder / 'venv' / 'bin'}:/usr/bin:/bin",
             "HOME": str(folder),
             "KUBECONFIG": str(self._kubeconfig(plane, namespace)),
             # In a venv in which the locked dependencies are there already.
@@ -66,29 +63,14 @@ class Reader:
         assert done.returncode == 0, f"$ {line}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def starts(self, line: str) -> None:
-        """Run a line that does not end by itself, until the reader goes."""
+    def starts(self, line: str) -> "subprocess.Popen[bytes]":
+        """Run a line that does not end by itself; what it says is in the file log."""
         with (self._folder / "log").open("wb") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 ["/bin/bash", "-c", f"exec {line}"], cwd=self.checkout, env=self.environment, stdout=log, stderr=log
             )
-        self._running.append(process)
 
-    def log(self) -> str:
-        """Return what the line that was started last has said."""
-        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for process in self._running:
-            process.terminate()
-            process.wait(30)
-
-    def _programs(self, plane: ControlPlane) -> Path:
+    def _programs(self) -> Path:
         """Make a folder with the programs a reader is expected to have."""
         folder = self._folder / "bin"
         folder.mkdir()

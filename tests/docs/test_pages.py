@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.helm import ROOT
-
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+from tests.docs.blocks import PAGES
 
 
 def test_sphinx_has_nothing_to_complain_of(tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ def main(minutes: float) -> int:
         watching.start()
         try:
             story.play()
+            screen.say(f"\nAn afternoon of {minutes:g} minutes.", style="bold")
+            Afternoon(*story.world()).go_by(minutes * 60)
         finally:
             over.set()
             watching.join()
-        screen.say(f"\nAn afternoon of {minutes:g} minutes.", style="bold")
-        Afternoon(*story.world()).go_by(minutes * 60, scrape)
     file = DOCS / "dashboard.png"
     draw(dashboard(), scrapes.ask(queries(), step=STEP), file)
     screen.say(f"Wrote {file.relative_to(DOCS.parent)}.")

@@ -1,13 +1,11 @@
 """What people, the remotes and the network do while the demo's operator works on: edits, drift, spending and faults."""
 
-import json
 import time
-from collections.abc import Callable, Mapping
 from random import Random
 
 from tests.controlplane.plane import ControlPlane
 from tests.demo.world import CANARY, MODEL
-from tests.e2e.stage import REQUESTED_AT
+from tests.e2e.stage import Place
 from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.bifrost.specs import GLOBAL_ROW
 from tests.simulators.faults import Delay, Respond
@@ -23,15 +21,14 @@ class Afternoon:
     def __init__(
         self, plane: ControlPlane, namespace: str, baseten: BasetenSimulator, bifrost: BifrostSimulator
     ) -> None:
-        self._plane = plane
-        self._namespace = namespace
+        self._place = Place(plane, namespace)
         self._baseten = baseten
         self._bifrost = bifrost
         self._random = Random(7)
         self._spent = 12.5
 
-    def go_by(self, seconds: float, watch: Callable[[], None]) -> None:
-        """Let it happen for so long, and call `watch` in between."""
+    def go_by(self, seconds: float) -> None:
+        """Let it happen for so long."""
         end = time.monotonic() + seconds
         happens = (
             self._edit,
@@ -45,22 +42,19 @@ class Afternoon:
         )
         while time.monotonic() < end:
             self._random.choice(happens)()
-            for _ in range(int(PACE)):
-                watch()
-                time.sleep(1)
+            time.sleep(PACE)
 
     def _edit(self) -> None:
-        spec = {"spec": {"autoscaling": {"maxReplica": self._random.randint(3, 12)}}}
-        self._change("llama-development", spec)
+        self._place.patch("das", "llama-development", {"autoscaling": {"maxReplica": self._random.randint(3, 12)}})
 
     def _spoil(self) -> None:
         self._baseten.set_settings({"max_replica": self._random.randint(4, 9)}, model=MODEL, deployment=CANARY)
-        self._change("llama-canary", {"metadata": {"annotations": {REQUESTED_AT: str(time.time())}}})
+        self._place.request("das", "llama-canary", str(time.time()))
 
     def _spend(self) -> None:
         self._spent += self._random.uniform(2, 8)
         self._bifrost.set_usage(GLOBAL_ROW, budget={"1M": self._spent}, request_usage=self._random.randint(1, 900))
-        self._change("gpt-4o", {"metadata": {"annotations": {REQUESTED_AT: str(time.time())}}}, kind="mcg")
+        self._place.request("mcg", "gpt-4o", str(time.time()))
 
     def _slow(self) -> None:
         self._baseten.inject(Delay(seconds=self._random.uniform(0.2, 1.5)), count=2)
@@ -73,7 +67,3 @@ class Afternoon:
     def _fail(self) -> None:
         self._baseten.inject(Respond(status=503, body="<html>unavailable</html>"), count=2)
         self._edit()
-
-    def _change(self, name: str, patch: Mapping[str, object], kind: str = "das") -> None:
-        words = ("-n", self._namespace, "--type=merge", "-p", json.dumps(patch))
-        self._plane.kubectl("patch", kind, name, *words)

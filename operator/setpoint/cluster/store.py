@@ -126,14 +126,15 @@ class Store:
         if dropped is not None and not _older(dropped[1], metadata["resourceVersion"]):
             return key, None
         known = self._managed.get(key)
-        if known is not None and _older(metadata["resourceVersion"], known.version):
-            known.seen = self._clock.monotonic()
-            return key, known
-        if known is not None and (known.uid, known.version) == (metadata["uid"], metadata["resourceVersion"]):
+        now = self._clock.monotonic()
+        if known is not None:
             # The watch shows what the answer to a patch has shown before; it need not be read again.
-            known.seen = self._clock.monotonic()
-            known.proven = known.proven if listed else known.seen
-            return key, known
+            same = (known.uid, known.version) == (metadata["uid"], metadata["resourceVersion"])
+            if same or _older(metadata["resourceVersion"], known.version):
+                known.seen = now
+                if same and not listed:
+                    known.proven = now
+                return key, known
         entry = _Entry(
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
@@ -143,7 +144,7 @@ class Store:
             connection=self._models[kind].reference(body),
             body=_essence(body),
             shown=shown(body),
-            seen=(now := self._clock.monotonic()),
+            seen=now,
             proven=now if not listed else float("-inf"),
             told=known.told if known is not None else None,
         )

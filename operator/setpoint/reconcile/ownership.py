@@ -50,10 +50,9 @@ class Ownership:
 
     def claim(self, key: Key, rank: Rank, things: frozenset[Thing]) -> frozenset[Key]:
         """Let a resource claim these things and no others; return those whose owner is another one now."""
-        known = self._claimed.get(key)
+        known, before = self._claimed.get(key), self.claimed(key)
         if known == (rank, things) or (known is None and not things):
             return frozenset()
-        before = known[1] if known is not None else frozenset()
         concerned = before | things
         owners = {thing: self.owner(thing) for thing in concerned}
         for thing in before:
@@ -90,8 +89,7 @@ class Ownership:
 
     def own(self, key: Key) -> frozenset[Thing]:
         """Return what a resource owns of what it claims."""
-        known = self._claimed.get(key)
-        return frozenset(thing for thing in known[1] if self.owner(thing) == key) if known is not None else frozenset()
+        return frozenset(thing for thing in self.claimed(key) if self.owner(thing) == key)
 
     def crowded(self, key: Key, place: Thing) -> bool:
         """Put a resource among those at a place, and tell whether it is not the only one there."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.faults import table
 from tests.e2e.faults.proxy import HttpProxy, Rule, Seen, When
 from tests.e2e.process import OperatorProcess
 from tests.e2e.stage import API, Object, Place, connection, secret
@@ -156,6 +157,13 @@ class Ground(Place):
     def settled(self, value: int) -> None:
         """Wait until each kind has its value and says so."""
         self.wait(lambda: all(self.synced(kind, value) for kind in PLURALS))
+
+    def held(self, fault: str, *, bound: int) -> None:
+        """Hold what must hold after a fault, and note it."""
+        assert self.lies == []
+        for kind in PLURALS:
+            assert self.writes(kind) <= bound
+            table.held(fault, KINDS[kind], bound=bound)
 
     def remote(self, kind: str) -> float | None:
         """Return the value the remote has."""

@@ -13,14 +13,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.cluster
 
 
-def noted(here: Ground, fault: str, *, bound: int) -> None:
-    """Hold what must hold, and note it."""
-    assert here.lies == []
-    for kind in PLURALS:
-        assert here.writes(kind) <= bound
-        table.held(fault, KINDS[kind], bound=bound)
-
-
 def refusal(status: int) -> tuple[int, bytes]:
     """Return the API server's answer of a status."""
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": f"answered {status}"}
@@ -43,7 +35,7 @@ def test_status_writes_that_are_refused_are_made_again(here: Ground, status: int
     here.apply_all(7)
     here.settled(7)
     assert len(here.kube.fired) == 6
-    noted(here, f"API server answers {status} to status writes", bound=2)
+    here.held(f"API server answers {status} to status writes", bound=2)
 
 
 def test_the_api_server_is_restarted(here: Ground) -> None:
@@ -53,7 +45,7 @@ def test_the_api_server_is_restarted(here: Ground) -> None:
     here.plane.start_api_server()
     here.apply_all(8)
     here.settled(8)
-    noted(here, "API server restarted", bound=3)
+    here.held("API server restarted", bound=3)
 
 
 def test_what_is_edited_while_the_watch_is_cut_is_written(here: Ground) -> None:
@@ -63,7 +55,7 @@ def test_what_is_edited_while_the_watch_is_cut_is_written(here: Ground) -> None:
     here.apply_all(8)
     here.kube.watches = True
     here.settled(8)
-    noted(here, "watch cut while the spec is edited", bound=3)
+    here.held("watch cut while the spec is edited", bound=3)
 
 
 def test_a_history_that_is_gone_is_listed_anew(here: Ground) -> None:
@@ -80,7 +72,7 @@ def test_a_history_that_is_gone_is_listed_anew(here: Ground) -> None:
     here.kube.watches = True
     here.settled(8)
     assert "410" in here.kube.fired
-    noted(here, "410 Gone at a watch", bound=3)
+    here.held("410 Gone at a watch", bound=3)
 
 
 @pytest.mark.parametrize("kind", PLURALS)
@@ -116,4 +108,4 @@ def test_a_successor_that_came_while_the_watch_was_cut_has_its_own_way(here: Gro
     here.kube.watches = True
     here.settled(9)
     eventually(lambda: all(here.remote(kind) == 9 for kind in PLURALS))
-    noted(here, "replaced by one of the same name while the watch is cut", bound=3)
+    here.held("replaced by one of the same name while the watch is cut", bound=3)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.e2e.faults import table
-from tests.e2e.faults.ground import KINDS, NAME, PLURALS, Ground
+from tests.e2e.faults.ground import NAME, PLURALS, Ground
 from tests.e2e.proxy import Proxy
 
 pytestmark = pytest.mark.cluster
@@ -21,8 +20,5 @@ def test_nobody_reaches_a_remote(here: Ground, fault: str) -> None:
             here.wait(lambda: all(here.condition(kind, NAME).get("reason") == "RemoteUnreachable" for kind in PLURALS))
             said = {here.condition(kind, NAME)["message"] for kind in PLURALS}
         here.settled(8)
-    assert here.lies == []
     assert all(("did not answer" in message) is silent for message in said), said
-    for kind in PLURALS:
-        assert here.writes(kind) <= 2
-        table.held(fault, KINDS[kind], bound=2)
+    here.held(fault, bound=2)

@@ -60,17 +60,15 @@ CASES = (
 def test_each_kind_ends_at_its_spec_whatever_a_write_is_answered(here: Ground) -> None:
     """Case by case with the same three resources, which have to live with all of it."""
     value = 10
-    for kind in PLURALS:
-        here.apply(kind, value)
-    here.wait(lambda: all(here.synced(kind, 10) for kind in PLURALS))
+    here.apply_all(value)
+    here.settled(value)
     for number, case in enumerate(CASES):
         value += 1
         before = {kind: here.writes(kind) for kind in PLURALS}
         for kind, (method, path) in WRITES.items():
             remote = here.bifrost if kind == "mcg" else here.baseten
             remote.inject(case.fault, method=method, path=path)
-        for kind in PLURALS:
-            here.apply(kind, value)
+        here.apply_all(value)
         _recover(here, value, case, f"{number}")
         assert here.lies == [], case.name
         for kind in PLURALS:
@@ -86,16 +84,13 @@ def _recover(here: Ground, value: int, case: Case, request: str) -> None:
     def reason(kind: str) -> str:
         return str(here.condition(kind, NAME).get("reason"))
 
-    def all_synced() -> bool:
-        return all(here.synced(kind, value) for kind in PLURALS)
-
     try:
         if case.reason is not None or case.name == "404":
             # A gateway's 404 to a change means that the row went a moment ago, which passes by itself.
             here.wait(lambda: all(reason(kind) in {case.reason, "TargetNotFound", "Synced"} for kind in PLURALS))
             for kind in PLURALS:
                 here.request(kind, NAME, request)
-        here.wait(all_synced)
+        here.settled(value)
     except AssertionError:
         said = {kind: (here.condition(kind, NAME), here.remote(kind)) for kind in PLURALS}
         raise AssertionError(f"{case.name}: {said}") from None
@@ -122,9 +117,8 @@ def rotated(here: Ground) -> None:
 def test_each_kind_ends_at_its_spec_whatever_becomes_of_the_secret(
     here: Ground, trouble: Callable[[Ground], None]
 ) -> None:
-    for kind in KINDS:
-        here.apply(kind, 10)
-    here.wait(lambda: all(here.synced(kind, 10) for kind in KINDS))
+    here.apply_all(10)
+    here.settled(10)
     trouble(here)
     # What is kept of it is kept for a minute; to be asked for is to read it again.
     for kind in KINDS:
@@ -134,8 +128,5 @@ def test_each_kind_ends_at_its_spec_whatever_becomes_of_the_secret(
     here.plane.apply(*(here.secrets(OTHER, OTHER) if trouble is rotated else here.secrets()))
     for kind in KINDS:
         here.request(kind, NAME, "again")
-    here.wait(lambda: all(here.synced(kind, 11) for kind in KINDS))
-    assert here.lies == []
-    for kind, name in KINDS.items():
-        table.held(f"Secret {trouble.__name__}", name, bound=5)
-        assert here.writes(kind) <= 5
+    here.settled(11)
+    here.held(f"Secret {trouble.__name__}", bound=5)

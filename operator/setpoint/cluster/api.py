@@ -178,7 +178,8 @@ class KubeApi:
         except TimeoutError:
             self._count(method, "timeout")
             raise ClusterUnavailable(f"the API server did not answer {method} {path} in time") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ConfigException) as error:
+            # The last one where the token's file is empty for a moment.
             self._count(method, "unreachable")
             raise ClusterUnavailable(f"the API server could not be reached: {error}") from None
         self._count(method, str(response.status))

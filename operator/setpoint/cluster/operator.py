@@ -10,7 +10,6 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator, Mapping
-from itertools import chain, repeat
 from random import Random
 from typing import Any, cast
 from uuid import uuid4
@@ -22,6 +21,7 @@ from setpoint.cluster.audit import Audit
 from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.handlers import register
+from setpoint.cluster.informer import informer_settings, login
 from setpoint.cluster.leader import LEASE, Elector
 from setpoint.cluster.load import load
 from setpoint.cluster.monitor import ConnectionMonitor
@@ -40,7 +40,6 @@ from setpoint.remotes.limits import Limits
 from setpoint.resources import (
     GROUP,
     KINDS,
-    MANAGED_KINDS,
     VERSION,
     ChainAutoscaling,
     DeploymentAutoscaling,
@@ -55,32 +54,6 @@ GRACE = 8.0
 
 SHARD_LABEL = f"sharding.{GROUP}/key"
 _CRD_PATIENCE = 2.0
-
-
-class EndlessBackoffs:
-    """Pauses between the tries of a watch that is refused or not answered; it is never given up.
-
-    kopf ends the whole process after its last pause. But a namespace may be served whose Role is not there yet, or not any
-    more, and that must not keep the others from being served.
-    """
-
-    def __iter__(self) -> Iterator[float]:
-        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
-
-
-class NullDiffBase(kopf.DiffBaseStorage):
-    """Keeps no copy of the last seen object: nothing here compares with it."""
-
-    def build(self, *, body: Any, extra_fields: Any = None, ignored_fields: Any = None) -> Any:
-        """Return nothing to compare."""
-        return {}
-
-    def fetch(self, *, body: Any) -> Any:
-        """Return nothing to compare."""
-        return None
-
-    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
-        """Keep nothing."""
 
 
 async def run(settings: Settings) -> None:
@@ -268,13 +241,13 @@ async def _watch(
         return
     namespaces = settings.watched_namespaces
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
+    kopf.on.login(registry=registry, id="login")(login(LoopClock()))
     register(registry, store, controller, monitor, cluster_wide=not namespaces)
     log.info("watching %s", ", ".join(namespaces) if namespaces else "all namespaces")
     watch = asyncio.create_task(
         kopf.operator(
             registry=registry,
-            settings=_kopf_settings(settings),
+            settings=informer_settings(_shard_selector(settings)),
             standalone=True,
             # kopf would ask for the name of the user, whom a container may not know.
             identity=cast("Any", "setpoint"),
@@ -352,24 +325,3 @@ def _reconcilers(
 
 def _shard_selector(settings: Settings) -> str | None:
     return f"{SHARD_LABEL}={settings.shard}" if settings.shard else None
-
-
-def _kopf_settings(settings: Settings) -> kopf.OperatorSettings:
-    """Return kopf's settings for a plain informer: no Events, no annotations, no scanning of the cluster."""
-    chosen = kopf.OperatorSettings()
-    chosen.posting.enabled = False
-    chosen.scanning.disabled = True
-    chosen.persistence.diffbase_storage = NullDiffBase()
-    chosen.persistence.progress_storage = kopf.StatusProgressStorage()
-    chosen.networking.request_timeout = 30.0
-    chosen.networking.error_backoffs = EndlessBackoffs()
-    chosen.watching.server_timeout = 300
-    chosen.watching.client_timeout = 330.0
-    chosen.watching.chunk_size = api.PAGE
-    chosen.queueing.idle_timeout = 0.5
-    chosen.process.ultimate_exiting_timeout = None
-    selector = _shard_selector(settings)
-    if selector is not None:
-        for model in MANAGED_KINDS:
-            chosen.watching.label_selectors[GROUP, VERSION, model.PLURAL] = selector
-    return chosen

@@ -75,6 +75,22 @@ def test_a_history_that_is_gone_is_listed_anew(here: Ground) -> None:
     here.held("410 Gone at a watch", bound=3)
 
 
+def test_credentials_that_are_refused_for_a_while_end_nothing(here: Ground) -> None:
+    """401, as from an API server that has just started, or whose authenticators cannot be reached."""
+    here.apply_all(7)
+    here.settled(7)
+    operator = here.operator
+    everything = re.compile(f"/({'|'.join(PLURALS.values())}|connections|clusterconnections)")
+    here.kube.rules.append(Rule("401", "GET", everything, "before", answer=refusal(401), count=12))
+    here.kube.watches = False
+    here.apply_all(8)
+    here.kube.watches = True
+    here.settled(8)
+    assert here.kube.fired == ["401"] * 12
+    assert here.operator is operator, "it went on"
+    here.held("API server answers 401 to lists, watches and reads", bound=3)
+
+
 @pytest.mark.parametrize("kind", PLURALS)
 def test_what_is_deleted_while_the_watch_is_cut_is_not_enforced(here: Ground, kind: str) -> None:
     here.apply_all(7)

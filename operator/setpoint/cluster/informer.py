@@ -1,0 +1,93 @@
+"""How kopf is made a plain informer that is never given up: its settings, and who it is told the operator is.
+
+kopf asks for credentials again after a 401, but ends the whole process when it is told what was refused before (measured with
+kopf 1.45.2: one 401 to one watch). An API server that has just started, or whose authenticators cannot be reached, refuses
+credentials that are good, so what kopf is told is new each time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, repeat
+from typing import Any
+
+import kopf
+
+from setpoint.cluster import api
+from setpoint.reconcile.ports import Clock
+from setpoint.resources import GROUP, MANAGED_KINDS, VERSION
+
+log = logging.getLogger(__name__)
+
+CALM = 120.0
+"""Seconds after which credentials that were not refused count as good."""
+
+FAR_AWAY = timedelta(days=3650)
+"""When what kopf is told expires: never, but at another moment each time, so that no two are equal."""
+
+
+class EndlessBackoffs:
+    """Pauses in seconds between tries that are refused or not answered, without an end.
+
+    kopf ends the whole process after its last pause. But a namespace may be served whose Role is not there yet, or not any
+    more, and that must not keep the others from being served.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 1, 2, 3, 5, 8, 13, 21), repeat(30))
+
+
+class NullDiffBase(kopf.DiffBaseStorage):
+    """Keeps no copy of the last seen object: nothing here compares with it."""
+
+    def build(self, *, body: Any, extra_fields: Any = None, ignored_fields: Any = None) -> Any:
+        """Return nothing to compare."""
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        """Return nothing to compare."""
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Keep nothing."""
+
+
+def login(clock: Clock) -> Callable[..., Awaitable[kopf.ConnectionInfo | None]]:
+    """Return a handler of kopf's for logins: by the pod's service account, else by the kubeconfig, read anew each time."""
+    last, pauses = float("-inf"), iter(EndlessBackoffs())
+
+    async def log_in(**given: Any) -> kopf.ConnectionInfo | None:
+        nonlocal last, pauses
+        if clock.monotonic() - last > CALM:
+            pauses = chain((0.0,), EndlessBackoffs())
+        pause = next(pauses)
+        if pause:
+            log.warning("the API server refuses the operator's credentials; they are read again in %d s", pause)
+        await asyncio.sleep(pause)
+        info = await asyncio.to_thread(kopf.login_via_client, **given)
+        last = clock.monotonic()
+        return None if info is None else replace(info, expiration=clock.now() + FAR_AWAY)
+
+    return log_in
+
+
+def informer_settings(label_selector: str | None) -> kopf.OperatorSettings:
+    """Return kopf's settings for a plain informer: no Events, no annotations, no scanning of the cluster."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.persistence.diffbase_storage = NullDiffBase()
+    chosen.persistence.progress_storage = kopf.StatusProgressStorage()
+    chosen.networking.request_timeout = 30.0
+    chosen.networking.error_backoffs = EndlessBackoffs()
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 330.0
+    chosen.watching.chunk_size = api.PAGE
+    chosen.queueing.idle_timeout = 0.5
+    chosen.process.ultimate_exiting_timeout = None
+    if label_selector is not None:
+        for model in MANAGED_KINDS:
+            chosen.watching.label_selectors[GROUP, VERSION, model.PLURAL] = label_selector
+    return chosen

@@ -87,7 +87,7 @@ def run(
     except (SettingsError, NoCluster) as error:
         typer.echo(f"setpoint: {error}", err=True)
         raise typer.Exit(_USAGE) from None
-    except (LeadershipLost, OSError) as error:
+    except (LeadershipLost, operator.WatchFailed, OSError) as error:
         typer.echo(f"setpoint: {error}", err=True)
         raise typer.Exit(1) from None
 

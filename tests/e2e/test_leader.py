@@ -1,5 +1,7 @@
 """Several replicas of the operator: one works, and another takes over when it cannot."""
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.faults.proxy import HttpProxy, Rule
 from tests.e2e.process import NAMESPACE, OperatorProcess
 from tests.e2e.proxy import Mode, Proxy
 from tests.e2e.stage import Stage
@@ -74,6 +77,36 @@ def test_a_clean_stop_hands_over_within_three_seconds(replicas: ExitStack, stage
     stage.until("das", "free", "Synced")
     assert [write.body for write in stage.writes()] == [{"max_replica": 3}, {"max_replica": 4}]
     assert standby.is_ready()
+
+
+def test_a_watch_that_cannot_go_on_hands_over_within_three_seconds(replicas: ExitStack, stage: Stage) -> None:
+    """kopf ends on any error a watch reports but 410; so does the process, and says why."""
+    proxy = replicas.enter_context(HttpProxy(stage.plane.server, ca=str(stage.plane.ca_file)))
+    leader = OperatorProcess.start(stage.plane, ELECTING, server=proxy.url)
+    replicas.callback(leader.kill)
+    leading(stage.plane, leader)
+    standby = replicas.enter_context(OperatorProcess.start(stage.plane, ELECTING))
+    eventually(lambda: "standing by" in standby.log(), timeout=10, interval=0.1)
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3})
+    stage.until("das", "free", "Synced")
+    first = holder(stage.plane)
+
+    problem = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "message": "etcd has no leader"}
+    event = json.dumps({"type": "ERROR", "object": problem}).encode() + b"\n"
+    watch = re.compile("deploymentautoscalings.*watch=true")
+    proxy.rules.append(Rule("error", "GET", watch, "before", answer=(200, event)))
+    proxy.watches = False
+    eventually(lambda: "ServerDisconnectedError" in leader.log(), timeout=10, interval=0.05)
+    stage.patch("das", "free", {"autoscaling": {"maxReplica": 4}})
+    proxy.watches = True
+    assert leader.wait(timeout=20) == 1
+    ended = time.monotonic()
+    assert "etcd has no leader" in leader.log().splitlines()[-1]
+    eventually(lambda: holder(stage.plane) not in {"", first}, timeout=10, interval=0.05)
+    assert time.monotonic() - ended <= 3
+    stage.until("das", "free", "Synced")
+    assert [write.body for write in stage.writes()] == [{"max_replica": 3}, {"max_replica": 4}]
 
 
 def test_a_killed_leader_is_replaced_within_twenty_seconds(replicas: ExitStack, stage: Stage) -> None:

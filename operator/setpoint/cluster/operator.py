@@ -21,7 +21,7 @@ from setpoint.cluster.audit import Audit
 from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.handlers import register
-from setpoint.cluster.informer import informer_settings, login
+from setpoint.cluster.informer import informer_settings, new_registry
 from setpoint.cluster.leader import LEASE, Elector
 from setpoint.cluster.load import load
 from setpoint.cluster.monitor import ConnectionMonitor
@@ -45,6 +45,7 @@ from setpoint.resources import (
     DeploymentAutoscaling,
     ModelConfigGovernance,
 )
+from setpoint.resources.common import clean_message
 from setpoint.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ SHARD_LABEL = f"sharding.{GROUP}/key"
 _CRD_PATIENCE = 2.0
 
 
+class WatchFailed(Exception):
+    """The API server ended a watch in a way from which only a new process recovers, for instance with its CRD."""
+
+
 async def run(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT.
 
@@ -63,6 +68,7 @@ async def run(settings: Settings) -> None:
         NoCluster: there is neither a service account nor a kubeconfig.
         OSError: the address for health or metrics cannot be used.
         LeadershipLost: another replica may lead from now on.
+        WatchFailed: a watch cannot go on; what was under way has ended, and another replica may lead at once.
     """
     metrics = Metrics()
     kube = await api.connect(metrics.asked_kubernetes)
@@ -155,9 +161,10 @@ async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> 
             )
             essential.append(asyncio.create_task(monitor.run(), name="monitor"))
             await _watch(settings, store, controller, monitor, signals, essential)
-        controller.stop()
-        await _wind_down(working, events)
-        await elector.release()
+        await _wind_down(controller, working, events, elector)
+    except WatchFailed:
+        await _wind_down(controller, working, events, elector)
+        raise
     finally:
         for task in (*essential, taking):
             task.cancel()
@@ -235,13 +242,13 @@ async def _watch(
 
     Raises:
         LeadershipLost: another replica may lead from now on.
+        WatchFailed: a watch cannot go on.
         RuntimeError: a part that should run for ever ended.
     """
     if signals.stopping.is_set():
         return
     namespaces = settings.watched_namespaces
-    registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry, id="login")(login(LoopClock()))
+    registry = new_registry(LoopClock())
     register(registry, store, controller, monitor, cluster_wide=not namespaces)
     log.info("watching %s", ", ".join(namespaces) if namespaces else "all namespaces")
     watch = asyncio.create_task(
@@ -268,6 +275,8 @@ async def _watch(
             # The lease comes last in the list and first here: its loss ends the others.
             for task in (*reversed(essential), watch):
                 if task.done() and not task.cancelled():
+                    if task is watch and (error := task.exception()):
+                        raise WatchFailed(clean_message(f"a watch ended: {type(error).__name__}: {error}")) from error
                     task.result()
                     raise RuntimeError(f"{task.get_name()} ended by itself")
             raise RuntimeError("a part of the operator was cancelled")
@@ -303,14 +312,18 @@ async def _wait_for_crds(kube: api.KubeApi, stopping: asyncio.Event) -> bool:
     return False
 
 
-async def _wind_down(controller: asyncio.Task[None], events: EventPoster) -> None:
-    """Let the looks under way end and their Events go out, within the grace."""
+async def _wind_down(
+    controller: Controller, working: asyncio.Task[None], events: EventPoster, elector: Elector
+) -> None:
+    """Let the looks under way end and their Events go out, within the grace; then another replica may begin."""
+    controller.stop()
     try:
         async with asyncio.timeout(GRACE):
-            await asyncio.shield(controller)
+            await asyncio.shield(working)
     except TimeoutError:
         log.warning("some looks did not end within %d s", GRACE)
     await events.drain(1.0)
+    await elector.release()
 
 
 def _reconcilers(

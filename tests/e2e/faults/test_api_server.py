@@ -58,21 +58,24 @@ def test_what_is_edited_while_the_watch_is_cut_is_written(here: Ground) -> None:
     here.held("watch cut while the spec is edited", bound=3)
 
 
-def test_a_history_that_is_gone_is_listed_anew(here: Ground) -> None:
-    """410 Gone, as after a compaction of etcd."""
+@pytest.mark.parametrize(
+    ("code", "count", "fault"),
+    [(410, 5, "410 Gone at a watch"), (500, 1, "error at a watch that ends the process")],
+)
+def test_a_watch_that_reports_an_error_is_begun_anew(here: Ground, code: int, count: int, fault: str) -> None:
+    """410 Gone, as after a compaction of etcd, is listed anew; after any other error another process begins."""
     here.apply_all(7)
     here.settled(7)
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
-    event = {"type": "ERROR", "object": {**status, "message": "too old resource version"}}
-    answer = (200, json.dumps(event).encode() + b"\n")
+    problem = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "as the test wants"}
+    answer = (200, json.dumps({"type": "ERROR", "object": problem}).encode() + b"\n")
     watch = re.compile("watch=true", re.IGNORECASE)
-    here.kube.rules.append(Rule("410", "GET", watch, "before", answer=answer, count=5))
+    here.kube.rules.append(Rule(str(code), "GET", watch, "before", answer=answer, count=count))
     here.kube.watches = False
     here.apply_all(8)
     here.kube.watches = True
     here.settled(8)
-    assert "410" in here.kube.fired
-    here.held("410 Gone at a watch", bound=3)
+    assert str(code) in here.kube.fired
+    here.held(fault, bound=3)
 
 
 def test_credentials_that_are_refused_for_a_while_end_nothing(here: Ground) -> None:

@@ -1,6 +1,5 @@
 """helm and kubectl on a real API server: install, upgrade, uninstall, admission and strict validation."""
 
-import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -69,8 +68,7 @@ def pods_admitted(plane: ControlPlane, namespace: str, deployment: str, count: i
     """Wait until the replicas' pods were made, which nobody runs here, and nothing was refused."""
 
     def there() -> bool:
-        found = json.loads(plane.kubectl("get", "pods", "-n", namespace, "-o", "json").stdout)["items"]
-        return len(found) == count
+        return len(plane.items("pods", namespace)) == count
 
     if not plane.controllers:
         return
@@ -83,8 +81,7 @@ def pods_admitted(plane: ControlPlane, namespace: str, deployment: str, count: i
 
 def connection_names(plane: ControlPlane) -> dict[str, Object]:
     """Return all ClusterConnections."""
-    listed = json.loads(plane.kubectl("get", "clusterconnections.setpoint.dev", "-o", "json").stdout)
-    return {one["metadata"]["name"]: one for one in listed["items"]}
+    return {one["metadata"]["name"]: one for one in plane.items("clusterconnections.setpoint.dev")}
 
 
 def run(plane: ControlPlane, *args: str) -> str:

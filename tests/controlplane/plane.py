@@ -1,6 +1,5 @@
 """The control plane as tests, the demo and the benchmarks use it."""
 
-import json
 import os
 import subprocess
 from collections.abc import Callable, Collection, Mapping
@@ -16,6 +15,7 @@ from tests.controlplane.errors import ControlPlaneError
 from tests.controlplane.kubectl import Kubectl, current_kubeconfig
 from tests.controlplane.metrics import request_count
 from tests.controlplane.progress import StderrProgress
+from tests.controlplane.reader import Reader
 from tests.controlplane.servers import Servers
 from tests.controlplane.workspace import Workspace
 
@@ -33,6 +33,7 @@ class ControlPlane:
         self._servers = servers
         self._cluster = kubeconfigs.current_cluster(kubeconfig)
         self._kubectl = Kubectl(kubectl, kubeconfig=kubeconfig, cache=workspace.path / "kubectl-cache")
+        self._reader = Reader(kubeconfig)
         self.kubeconfig = kubeconfig
         self.server: str = self._cluster["server"]
         self.ca_file = self._write_ca()
@@ -88,6 +89,7 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Stop what this object started and remove what it wrote; more than once does no harm."""
+        self._reader.close()
         if self._servers is not None:
             self._servers.stop()
         self._workspace.remove()
@@ -105,9 +107,11 @@ class ControlPlane:
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """Read an object, None when there is none; a kind that the cluster does not know is an error."""
-        scope = [] if namespace is None else ["--namespace", namespace]
-        found = self.kubectl("get", kind, name, *scope, "--output=json", "--ignore-not-found").stdout
-        return json.loads(found) if found else None
+        return self._reader.get(kind, name, namespace)
+
+    def items(self, kind: str, namespace: str | None = None) -> list[dict[str, Any]]:
+        """Read all objects of a kind, those of one namespace where the kind has namespaces."""
+        return self._reader.items(kind, namespace)
 
     def delete_all(
         self, plural: str, namespace: str, *, group: str = "setpoint.dev", version: str = "v1alpha1"
@@ -117,7 +121,7 @@ class ControlPlane:
 
     def metrics(self) -> str:
         """The text of the API server's `/metrics`."""
-        return self.kubectl("get", "--raw", "/metrics").stdout
+        return self._reader.text("/metrics")
 
     def request_count(self, *, resource: str, verbs: Collection[str], group: str | None) -> int:
         """How many requests the API server has answered since its start, subresources included.

@@ -93,10 +93,9 @@ class Place:
 
     def events(self, name: str) -> list[tuple[str, str, str]]:
         """Return type, reason and message of every Event about a resource."""
-        listed = self.plane.kubectl("get", "events", "-n", self.namespace, "-o", "json").stdout
         return [
             (item["type"], item["reason"], item["message"])
-            for item in json.loads(listed)["items"]
+            for item in self.plane.items("events", self.namespace)
             if item["involvedObject"]["name"] == name
         ]
 

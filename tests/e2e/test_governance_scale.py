@@ -21,8 +21,8 @@ MONTH = {"maxLimit": 1000, "resetDuration": "1M"}
 
 def ready(gateway: GatewayStage) -> int:
     """Return how many resources are Ready."""
-    path = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
-    return gateway.plane.kubectl("get", "mcg", "-n", gateway.namespace, "-o", f"jsonpath={path}").stdout.count("True")
+    listed = (one.get("status", {}).get("conditions", []) for one in gateway.plane.items("mcg", gateway.namespace))
+    return sum((one["type"], one["status"]) == ("Ready", "True") for conditions in listed for one in conditions)
 
 
 def kubernetes_writes(gateway: GatewayStage) -> int:

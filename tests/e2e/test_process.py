@@ -1,6 +1,5 @@
 """The operator as a process: restarts, signals, probes, a narrow view, a cluster that is not ready."""
 
-import json
 import time
 
 import pytest
@@ -37,10 +36,9 @@ def test_resources_in_sync_cost_no_write_over_three_intervals_and_a_restart(stag
             stage.das(name, {"modelId": "m-many", "deployment": name}, {"maxReplica": 3}, interval="30s")
 
         def in_sync() -> bool:
-            listed = json.loads(stage.plane.kubectl("get", "das", "-n", stage.namespace, "-o", "json").stdout)["items"]
             ready = [
                 item
-                for item in listed
+                for item in stage.plane.items("das", stage.namespace)
                 if any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", []))
             ]
             return len(ready) == RESOURCES

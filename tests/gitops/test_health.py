@@ -79,7 +79,8 @@ class Shown:
 
     def get(self) -> Object:
         """Return it as the API server shows it."""
-        body: Object = json.loads(self._plane.kubectl("get", self.name, *self._scope, "-o", "json").stdout)
+        body = self._plane.get(*self.name.split("/"), *self._scope[1:])
+        assert body is not None
         return body
 
     def delete(self) -> None:

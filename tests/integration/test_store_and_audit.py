@@ -1,7 +1,6 @@
 """What the operator believes of its resources, held against a real API server when the watch has missed something."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from random import Random
@@ -194,8 +193,7 @@ async def test_a_resource_that_tells_too_much_is_cut_short_and_others_are_not(sc
     posting = asyncio.create_task(poster.run())
     await poster.drain(10)
     posting.cancel()
-    listed = json.loads(scene.plane.kubectl("get", "events", "-n", scene.namespace, "-o", "json").stdout)["items"]
-    told = Counter(item["involvedObject"]["name"] for item in listed)
+    told = Counter(item["involvedObject"]["name"] for item in scene.plane.items("events", scene.namespace))
     assert told == {"a": BURST, "b": 1}
 
 

@@ -139,8 +139,7 @@ def _all_there(place: Place, taking: list[tuple[Course, Step]]) -> None:
 def _bodies(place: Place, kinds: set[str]) -> dict[tuple[str, str], Object]:
     found = {}
     for kind in kinds:
-        listed = json.loads(place.plane.kubectl("get", kind, "-n", place.namespace, "-o", "json").stdout)["items"]
-        found.update({(kind, body["metadata"]["name"]): body for body in listed})
+        found.update({(kind, body["metadata"]["name"]): body for body in place.plane.items(kind, place.namespace)})
     return found
 
 

@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONPATH := operator
+# Tests start hundreds of processes, each of which would compile the sources anew where the machine says so.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format generate docs picture e2e bench soak faults transitions simulate lock clean

@@ -227,6 +227,11 @@ class Invariants:
         others = [one for one in self.versions if one != uid and (one, thing) in self.newest]
         return self.own.get(thing, float("-inf")) if others else float("-inf")
 
+    def _refused(self, thing: Thing, wanted: Values) -> bool:
+        """Tell whether the remote would refuse values because of one that another resource has set since."""
+        values = {**self.remotes.values(thing, coming=True), **wanted}
+        return bool(values.get("min_replica", 0) > values.get("max_replica", float("inf")))
+
     def _vanished(self, change: Change, before: Object | None) -> None:
         """Hold a resource that was let go against its deletion policy."""
         if before is None or FINALIZER not in before["metadata"].get("finalizers", []):
@@ -250,6 +255,8 @@ class Invariants:
                 if other != uid
                 for one in _within(versions, now() - LAG)
             )
+            if self._refused(thing, wanted):
+                continue
             if wrong and not claimed and now() - self.foreign.get(thing, float("-inf")) > READ_AGE:
                 raise Violation(f"{change.key} went, but {thing} has {wrong} and not {wanted}")
 

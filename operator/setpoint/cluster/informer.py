@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, TypeAlias
 
 import kopf
 
@@ -58,11 +58,21 @@ class NullDiffBase(kopf.DiffBaseStorage):
         """Keep nothing."""
 
 
-def login(clock: Clock) -> Callable[..., Awaitable[kopf.ConnectionInfo | None]]:
-    """Return a handler of kopf's for logins: by the pod's service account, else by the kubeconfig, read anew each time."""
+Credentials: TypeAlias = kopf.ConnectionInfo | None
+
+
+async def credentials(**given: Any) -> Credentials:
+    """Return what opens the API server by now: the pod's service account, else the kubeconfig."""
+    return await asyncio.to_thread(kopf.login_via_client, **given)
+
+
+def login(
+    clock: Clock, read: Callable[..., Awaitable[Credentials]] = credentials
+) -> Callable[..., Awaitable[Credentials]]:
+    """Return a handler of kopf's for logins, which waits longer each time it is called again."""
     last, pauses = float("-inf"), iter(EndlessBackoffs())
 
-    async def log_in(**given: Any) -> kopf.ConnectionInfo | None:
+    async def log_in(**given: Any) -> Credentials:
         nonlocal last, pauses
         if clock.monotonic() - last > CALM:
             pauses = chain((0.0,), EndlessBackoffs())
@@ -70,7 +80,7 @@ def login(clock: Clock) -> Callable[..., Awaitable[kopf.ConnectionInfo | None]]:
         if pause:
             log.warning("the API server refuses the operator's credentials; they are read again in %d s", pause)
         await asyncio.sleep(pause)
-        info = await asyncio.to_thread(kopf.login_via_client, **given)
+        info = await read(**given)
         last = clock.monotonic()
         return None if info is None else replace(info, expiration=clock.now() + FAR_AWAY)
 

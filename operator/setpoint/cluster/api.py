@@ -46,16 +46,19 @@ class RequestRefused(Exception):
         super().__init__(message)
 
 
-async def connect(count: Count | None = None, *, context: str | None = None, agent: str = "setpoint") -> "KubeApi":
+async def connect(
+    count: Count | None = None, *, context: str | None = None, agent: str = "setpoint", as_kubectl: bool = False
+) -> "KubeApi":
     """Return an API client by the usual rules: the pod's service account, else the kubeconfig, or the context it names.
 
     `agent` names who owns the fields it writes (managedFields). `count` is told the method of every request and how it
-    ended: a status, `timeout` or `unreachable`.
+    ended: a status, `timeout` or `unreachable`. `as_kubectl` takes proxies from the environment, which kopf's watches do not;
+    the library looks for them, and into the user's netrc, anew for every request, each in a thread.
 
     Raises:
         NoCluster: there is neither.
     """
-    configuration = client.Configuration()
+    configuration = client.Configuration(client_session_kwargs={"trust_env": as_kubectl})
     if context is None and _load_in_cluster(configuration):
         namespace = DEFAULT_NAMESPACE
         with contextlib.suppress(OSError):

@@ -167,7 +167,7 @@ def _run(
 async def _with_cluster(
     work: Callable[[Cluster], Awaitable[T]], namespace: str | None, context: str | None, *, everywhere: bool
 ) -> T:
-    kube = await api.connect(context=context, agent="kubectl-setpoint")
+    kube = await api.connect(context=context, agent="kubectl-setpoint", as_kubectl=True)
     try:
         return await work(Cluster(kube, None if everywhere else namespace or kube.namespace))
     finally:

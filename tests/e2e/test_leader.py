@@ -1,6 +1,5 @@
 """Several replicas of the operator: one works, and another takes over when it cannot."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.faults.proxy import HttpProxy, Rule
+from tests.e2e.faults.proxy import HttpProxy, Rule, watch_error
 from tests.e2e.process import NAMESPACE, OperatorProcess
 from tests.e2e.proxy import Mode, Proxy
 from tests.e2e.stage import Stage
@@ -41,9 +40,15 @@ def leading(plane: ControlPlane, replica: OperatorProcess) -> str:
     return holder(plane)
 
 
-def pair(replicas: ExitStack, plane: ControlPlane) -> tuple[OperatorProcess, OperatorProcess]:
-    """Return a replica that leads and one that stands by."""
-    leader = replicas.enter_context(OperatorProcess.start(plane, ELECTING))
+def pair(
+    replicas: ExitStack, plane: ControlPlane, *, server: str | None = None
+) -> tuple[OperatorProcess, OperatorProcess]:
+    """Return a replica that leads and one that stands by; the one that leads by way of a `server` may end by itself."""
+    leader = OperatorProcess.start(plane, ELECTING, server=server)
+    if server is None:
+        replicas.enter_context(leader)
+    else:
+        replicas.callback(leader.kill)
     leading(plane, leader)
     standby = replicas.enter_context(OperatorProcess.start(plane, ELECTING))
     eventually(lambda: "standing by" in standby.log(), timeout=10, interval=0.1)
@@ -82,20 +87,14 @@ def test_a_clean_stop_hands_over_within_three_seconds(replicas: ExitStack, stage
 def test_a_watch_that_cannot_go_on_hands_over_within_three_seconds(replicas: ExitStack, stage: Stage) -> None:
     """kopf ends on any error a watch reports but 410; so does the process, and says why."""
     proxy = replicas.enter_context(HttpProxy(stage.plane.server, ca=str(stage.plane.ca_file)))
-    leader = OperatorProcess.start(stage.plane, ELECTING, server=proxy.url)
-    replicas.callback(leader.kill)
-    leading(stage.plane, leader)
-    standby = replicas.enter_context(OperatorProcess.start(stage.plane, ELECTING))
-    eventually(lambda: "standing by" in standby.log(), timeout=10, interval=0.1)
+    leader, _ = pair(replicas, stage.plane, server=proxy.url)
     stage.open()
     stage.das("free", FREE, {"maxReplica": 3})
     stage.until("das", "free", "Synced")
     first = holder(stage.plane)
 
-    problem = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "message": "etcd has no leader"}
-    event = json.dumps({"type": "ERROR", "object": problem}).encode() + b"\n"
     watch = re.compile("deploymentautoscalings.*watch=true")
-    proxy.rules.append(Rule("error", "GET", watch, "before", answer=(200, event)))
+    proxy.rules.append(Rule("error", "GET", watch, "before", answer=watch_error(500, "etcd has no leader")))
     proxy.watches = False
     eventually(lambda: "ServerDisconnectedError" in leader.log(), timeout=10, interval=0.05)
     stage.patch("das", "free", {"autoscaling": {"maxReplica": 4}})
@@ -130,11 +129,7 @@ def test_a_leader_cut_off_from_the_api_server_stops_before_another_begins(
     replicas: ExitStack, stage: Stage, mode: Mode
 ) -> None:
     proxy = replicas.enter_context(Proxy(stage.plane.server))
-    leader = OperatorProcess.start(stage.plane, ELECTING, server=proxy.url)
-    replicas.callback(leader.kill)
-    leading(stage.plane, leader)
-    standby = replicas.enter_context(OperatorProcess.start(stage.plane, ELECTING))
-    eventually(lambda: "standing by" in standby.log(), timeout=10, interval=0.1)
+    leader, standby = pair(replicas, stage.plane, server=proxy.url)
     stage.open()
     stage.das("free", FREE, {"maxReplica": 3})
     stage.until("das", "free", "Synced")

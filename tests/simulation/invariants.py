@@ -255,9 +255,8 @@ class Invariants:
                 if other != uid
                 for one in _within(versions, now() - LAG)
             )
-            if self._refused(thing, wanted):
-                continue
-            if wrong and not claimed and now() - self.foreign.get(thing, float("-inf")) > READ_AGE:
+            excused = claimed or self._refused(thing, wanted)
+            if wrong and not excused and now() - self.foreign.get(thing, float("-inf")) > READ_AGE:
                 raise Violation(f"{change.key} went, but {thing} has {wrong} and not {wanted}")
 
 

@@ -73,7 +73,8 @@ def login(
     clock: Clock, read: Callable[..., Awaitable[Credentials]] = credentials
 ) -> Callable[..., Awaitable[Credentials]]:
     """Return a handler of kopf's for logins, which waits longer each time it is called again."""
-    last, pauses = float("-inf"), iter(EndlessBackoffs())
+    last = float("-inf")
+    pauses: Iterator[float] = iter(())
 
     async def log_in(**given: Any) -> Credentials:
         nonlocal last, pauses

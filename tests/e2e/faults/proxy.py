@@ -1,5 +1,6 @@
 """An HTTP proxy that sees requests whole, and may do something right before or right after one takes effect."""
 
+import json
 import re
 import socket
 import ssl
@@ -9,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -41,6 +42,20 @@ class Rule:
     count: int = 1
     skip: int = 0
     """Requests that are spared first."""
+
+
+def refusal(status: int, message: str) -> tuple[int, bytes]:
+    """Return the API server's answer of a status."""
+    return status, json.dumps(_problem(status, message)).encode()
+
+
+def watch_error(code: int, message: str) -> tuple[int, bytes]:
+    """Return the API server's answer to a watch that ends with an error."""
+    return 200, json.dumps({"type": "ERROR", "object": _problem(code, message)}).encode() + b"\n"
+
+
+def _problem(code: int, message: str) -> dict[str, Any]:
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
 
 
 @dataclass

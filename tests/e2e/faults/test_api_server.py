@@ -1,22 +1,15 @@
 """Whatever the API server does to the operator: each kind ends at its spec, and what is gone is not enforced."""
 
-import json
 import re
 
 import pytest
 
 from tests.e2e.faults import table
 from tests.e2e.faults.ground import KINDS, NAME, PLURALS, Ground
-from tests.e2e.faults.proxy import Rule
+from tests.e2e.faults.proxy import Rule, refusal, watch_error
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
-
-
-def refusal(status: int) -> tuple[int, bytes]:
-    """Return the API server's answer of a status."""
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": f"answered {status}"}
-    return status, json.dumps(body).encode()
 
 
 @pytest.mark.parametrize("status", [409, 429, 500])
@@ -27,7 +20,7 @@ def test_status_writes_that_are_refused_are_made_again(here: Ground, status: int
             "PATCH",
             re.compile(f"/{plural}/[^/]+/status"),
             "before",
-            answer=refusal(status),
+            answer=refusal(status, f"answered {status}"),
             count=2,
         )
         for kind, plural in PLURALS.items()
@@ -66,10 +59,10 @@ def test_a_watch_that_reports_an_error_is_begun_anew(here: Ground, code: int, co
     """410 Gone, as after a compaction of etcd, is listed anew; after any other error another process begins."""
     here.apply_all(7)
     here.settled(7)
-    problem = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "as the test wants"}
-    answer = (200, json.dumps({"type": "ERROR", "object": problem}).encode() + b"\n")
     watch = re.compile("watch=true", re.IGNORECASE)
-    here.kube.rules.append(Rule(str(code), "GET", watch, "before", answer=answer, count=count))
+    here.kube.rules.append(
+        Rule(str(code), "GET", watch, "before", answer=watch_error(code, "as the test wants"), count=count)
+    )
     here.kube.watches = False
     here.apply_all(8)
     here.kube.watches = True
@@ -84,7 +77,7 @@ def test_credentials_that_are_refused_for_a_while_end_nothing(here: Ground) -> N
     here.settled(7)
     operator = here.operator
     everything = re.compile(f"/({'|'.join(PLURALS.values())}|connections|clusterconnections)")
-    here.kube.rules.append(Rule("401", "GET", everything, "before", answer=refusal(401), count=12))
+    here.kube.rules.append(Rule("401", "GET", everything, "before", answer=refusal(401, "Unauthorized"), count=12))
     here.kube.watches = False
     here.apply_all(8)
     here.kube.watches = True

@@ -20,6 +20,7 @@ from setpoint.remotes.errors import (
     RateLimited,
     RemoteUnreachable,
     TargetNotFound,
+    UnexpectedAnswer,
 )
 from setpoint.resources.common import Condition, Drift, Response, StatusBase, clean_message, shown, utc
 
@@ -150,6 +151,8 @@ def refused(error: Exception) -> Verdict | None:
             reason = Reason.FORBIDDEN
         case ConnectionNotAllowed() | HostNotAllowed():
             reason = Reason.CONNECTION_NOT_ALLOWED
+        case UnexpectedAnswer():
+            reason = Reason.UNEXPECTED_ANSWER
         case _:
             return None
     return Verdict("False", reason, str(error), Type.STALLED)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import Event, Key
 from setpoint.remotes.answers import Answer
-from setpoint.resources.common import StatusBase
+from setpoint.resources.common import Serving, StatusBase
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -34,6 +34,12 @@ class Observation(Generic[S]):
     """Schedule of the platform that holds other values on purpose, if one does."""
     part_of: Part | None = None
     """What the target belongs to, if that can be managed, too."""
+    current: str | None = None
+    """Id of the deployment that serves the target now; another one than before means that a promotion has ended."""
+    serving: Serving | None = None
+    """Whether anything serves, where the remote tells."""
+    warning: str | None = None
+    """What somebody should know of the target though its settings hold, in one sentence; None where there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,8 @@ class Attempt:
     """Says that the resource manages something that has several names; tells whether another one does, too."""
     manager: Callable[[Thing], Key | None]
     """Tells which resource manages a thing."""
+    restoring: bool = False
+    """What was found before the first write is put back: it goes out word for word, whatever a spec may say."""
 
 
 @dataclass(frozen=True, slots=True)

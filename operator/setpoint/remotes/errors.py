@@ -5,13 +5,15 @@
     │  ├─ InvalidSettings            400, 422 and every 4xx that has no line of its own here
     │  ├─ TargetNotFound             404, or a name or id that a list does not have
     │  │  └─ AmbiguousName           several things share the name
-    │  └─ HostNotAllowed             the host's name leads to an address that is off limits; nothing was sent
+    │  ├─ HostNotAllowed             the host's name leads to an address that is off limits; nothing was sent
+    │  └─ UnexpectedAnswer           a redirect, or a page of HTML where JSON should be: not the API it is said to be
     ├─ CredentialError               concerns the whole connection, not one resource
     │  ├─ AuthenticationFailed       401, or a key that cannot be sent
     │  └─ Forbidden                  403
     └─ TransientError                passes by itself
        ├─ RateLimited                429
-       ├─ RemoteFailure              5xx, 408, 409, 425, redirects, and answers that cannot be read or are too large
+       ├─ RemoteFailure              5xx, 408, 409, 425
+       │  └─ UnreadableAnswer        a 2xx that cannot be understood, is empty or too large; `status` is that 2xx
        └─ RemoteUnreachable          no answer: name not resolved, connection refused or broken, timeout
 
 Each carries one sentence for people, fit for a status. No text of an error holds a credential: the clients take it out
@@ -54,6 +56,10 @@ class HostNotAllowed(PermanentError):
     """The host's name leads to an address that connections may not reach."""
 
 
+class UnexpectedAnswer(PermanentError):
+    """What answers is not the API it is said to be; `status` is that of the answer, which may be a 2xx."""
+
+
 class CredentialError(RemoteError):
     """The credential is not good enough: everything on this connection is concerned."""
 
@@ -88,6 +94,10 @@ class RateLimited(TransientError):
 
 class RemoteFailure(TransientError):
     """The remote answered, but not with something that can be used."""
+
+
+class UnreadableAnswer(RemoteFailure):
+    """The remote did what was asked, or says so, in an answer that cannot be understood."""
 
 
 class RemoteUnreachable(TransientError):

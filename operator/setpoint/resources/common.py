@@ -185,6 +185,15 @@ class Response(Model):
     time: Annotated[AwareDatetime, Field(description="When the answer came.")]
 
 
+class Serving(Model):
+    """Whether anything serves behind the settings; each kind adds what its remote tells."""
+
+    @property
+    def failed(self) -> str | None:
+        """What does not serve and why, such as `deployment abc is BUILD_FAILED`; None while nothing is wrong."""
+        return None
+
+
 Value = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
 """A value in a status that is a whole number for some fields and a text for others."""
 

@@ -13,6 +13,10 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
+class ObservationOutdated(Exception):
+    """What was read before a write is not what there is: it is read again before anything is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Something that the target of a resource belongs to."""

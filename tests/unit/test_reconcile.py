@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -221,10 +222,10 @@ def test_a_process_goes_on_from_the_status_that_its_predecessor_wrote_last() -> 
     async def scene(world: World) -> None:
         world.values["a"] = {"min_replica": 0, "max_replica": 8}
         key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m")
-        before = world.objects[key]
+        before = deepcopy(world.objects[key])
         async with operator(world):
             await asyncio.sleep(20)
-        after, world.objects[key] = world.objects[key], {**before, "metadata": world.objects[key]["metadata"]}
+        after, world.objects[key] = world.objects[key], before
         world.answer = lambda _: reply(503)
         async with operator(world):
             await asyncio.sleep(20)
@@ -496,7 +497,8 @@ def test_dry_run_and_observe_never_write() -> None:
         async with operator(world, dry_run=True):
             await asyncio.sleep(1000)
         assert world.writes() == []
-        assert world.ready(key) == world.ready(other) == ("False", "DriftDetected")
+        assert world.ready(key) == world.ready(other) == ("True", "DriftDetected")
+        assert world.objects[key]["status"]["driftedFields"] == 1
 
     play(scene)
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from setpoint.cluster import api
 from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone
 from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnection, Connection, Managed, ObjectMeta
-from setpoint.resources.common import REQUESTED_AT, ConnectionRef, SpecBase
+from setpoint.resources.common import FINALIZER, REQUESTED_AT, ConnectionRef, SpecBase
 from setpoint.resources.shown import Shown, shown
 
 TRUST = 15.0
@@ -58,8 +58,12 @@ class _Entry:
     """When it was last shown, by a list or otherwise."""
     proven: float
     """When it was last shown by something that cannot be older than what is known."""
+    held: bool
+    """The finalizer is there."""
     told: tuple[object, ...] | None
     """What the controller was told of last; the operator's own requests may have learnt more since."""
+    told_held: bool = False
+    """The finalizer was there when the controller was told last."""
 
     @property
     def asks(self) -> tuple[object, ...]:
@@ -100,8 +104,10 @@ class Store:
         key, entry = self._keep(kind, body, listed=listed)
         if entry is None:
             return key, False
-        news = entry.told is not None and entry.told != entry.asks
-        entry.told = entry.asks
+        # Somebody who replaces an object takes the finalizer off it, which is put back before it is needed.
+        let_go = entry.told_held and not entry.held
+        news = entry.told is not None and (entry.told != entry.asks or let_go)
+        entry.told, entry.told_held = entry.asks, entry.held
         return key, news
 
     def learn(self, kind: str, body: Mapping[str, Any]) -> None:
@@ -139,14 +145,16 @@ class Store:
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
             version=metadata["resourceVersion"],
-            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT),
+            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT) or None,
             going="deletionTimestamp" in metadata,
             connection=self._models[kind].reference(body),
             body=_essence(body),
             shown=shown(body),
             seen=now,
             proven=now if not listed else float("-inf"),
+            held=FINALIZER in (metadata.get("finalizers") or ()),
             told=known.told if known is not None else None,
+            told_held=known.told_held if known is not None else False,
         )
         self._managed[key] = entry
         return key, entry

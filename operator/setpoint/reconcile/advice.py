@@ -20,6 +20,8 @@ ADVICE: dict[Reason, str] = {
     Reason.AUTHENTICATION_FAILED: "Put a working key into the connection's Secret; it is tried within a minute.",
     Reason.FORBIDDEN: "Use a key that may do this, or give this one the right.",
     Reason.CONFLICT: "Delete one of the two resources; the other takes over at once.",
+    Reason.TARGET_RENAMED: "If the new one is meant, edit the spec or set the annotation; else name the old one by its id.",
+    Reason.REPEATEDLY_CORRECTED: "Find who else writes it (another cluster, a script, a person), and let one of the two go.",
     Reason.RATE_LIMITED: "Nothing: it is tried again by itself. If it lasts, see who else uses the key, or lengthen intervals.",
     Reason.REMOTE_ERROR: "Nothing: it is tried again by itself. If it lasts, look at the remote.",
     Reason.REMOTE_UNREACHABLE: "Nothing: it is tried again by itself. If it lasts, look at network policies, DNS and the URL.",

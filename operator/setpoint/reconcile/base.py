@@ -14,14 +14,17 @@ Whatever goes wrong becomes a verdict (`conditions`) and a time to try again; no
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
-from setpoint.reconcile import conditions, sweeps
-from setpoint.reconcile.conditions import Verdict
+from setpoint.reconcile import anchor, conditions, corrections, sweeps
+from setpoint.reconcile.conditions import Reason, Type, Verdict
+from setpoint.reconcile.corrections import Correction
 from setpoint.reconcile.gate import LONGEST_WAIT
 from setpoint.reconcile.kind import Kind
-from setpoint.reconcile.memory import Memory, Pending
-from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
+from setpoint.reconcile.memory import REFUSED_AGAIN, Memory, Pending, Refusal
+from setpoint.reconcile.origin import left_behind
+from setpoint.reconcile.outcome import Attempt, Observation, ObservationOutdated, Outcome, Written
 from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import (
     Clock,
@@ -34,8 +37,17 @@ from setpoint.reconcile.ports import (
     Handle,
 )
 from setpoint.reconcile.reports import Reports
-from setpoint.remotes.errors import AuthenticationFailed, CredentialError, RemoteError, TransientError
-from setpoint.resources.common import DeletionPolicy, Drift, Managed, Mode, Response, clean_message, utc
+from setpoint.remotes.answers import Answer
+from setpoint.remotes.errors import (
+    AuthenticationFailed,
+    CredentialError,
+    InvalidSettings,
+    RemoteError,
+    RemoteFailure,
+    TransientError,
+    UnexpectedAnswer,
+)
+from setpoint.resources.common import DeletionPolicy, Drift, Managed, Mode, Origin, Response, clean_message, utc
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +58,9 @@ T = TypeVar("T")
 
 CONVERGENCE_LIMIT = 600.0
 """Seconds after which a write that is not read back counts as NotConverged."""
+
+NEARLY = 0.9
+"""Part of an interval after which the next sweep may be: they are jittered."""
 
 ANY_TIME = float("-inf")
 """The `not_before` of a read that may have begun at any time."""
@@ -74,6 +89,13 @@ class Reconciler(Kind[C, R, S, T]):
     def stakes(self, resource: R) -> frozenset[Thing]:
         """Return what a resource claims, as far as that can be told without asking anybody."""
         return self._things(resource, None) if self.writes(resource) else frozenset()
+
+    def elsewhere(self, resource: R) -> str | None:
+        """Return why what was found is not put back where the connection leads now; None where that is the same API."""
+        here, known = self._connections.place(resource), resource.status.origin
+        if here is None or known is None or known.endpoint in {"", here}:
+            return None
+        return f"the connection leads to {here} now; {left_behind(resource.status)}"
 
     def next_sweep(self, resource: R) -> float:
         """Return the seconds until the resource is to be looked at for drift."""
@@ -142,30 +164,51 @@ class Reconciler(Kind[C, R, S, T]):
         return replace(outcome, events=(*notices, *outcome.events)) if notices else outcome
 
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
+        resource = anchor.at_endpoint(resource, memory, self._connections.place(resource))
         target = await self._identified(client, resource, memory, attempt)
+        if not self.READS_FIRST:
+            renamed = await self._renamed(client, resource, memory, target)
+            if renamed is not None:
+                return self._settled(resource, memory, renamed, drift=[])
+            resource = self._anchored(resource, memory, attempt, target)
         desired = self._contest(resource, memory, attempt, target)
         if isinstance(desired, Verdict):
             return replace(self._lost(resource, memory, target, desired), asked=False)
         if not self.writes(resource):
             memory.pending = None
-        lacking = self._lacking(resource, memory, desired)
+        if memory.refused is not None and memory.refused.generation != resource.metadata.generation:
+            memory.refused = None
         changed = self._changed(resource, memory, desired)
         if changed:
             memory.pending = None
-            if not (self.READS_FIRST or lacking):
+            if not self._reads_first(resource, memory, desired):
                 outcome = await self._push(client, resource, memory, attempt, target, desired, desired, [])
                 if outcome is not None:
                     return outcome
-        not_before = self._not_before(resource, memory)
+        return await self._compared(client, resource, memory, attempt, target, desired, changed=changed)
+
+    async def _compared(
+        self, client: C, resource: R, memory: Memory, attempt: Attempt, target: T, desired: S, *, changed: bool
+    ) -> Outcome:
+        """Read, and do what follows from what differs."""
+        lacking = self._lacking(resource, memory, desired)
+        # What is saved to be put back one day is never taken from what was read for somebody else.
+        not_before = self._clock.monotonic() if lacking else self._not_before(resource, memory)
         named = target
         target, seen = await self.read(client, named, desired, not_before=not_before, urgent=attempt.urgent)
         if target != named and isinstance(lost := self._contest(resource, memory, attempt, target), Verdict):
             return self._lost(resource, memory, target, lost)
-        self._notice_attachment(resource, memory, attempt, target, seen)
+        drift = self.differences(desired, seen.settings)
+        if self.READS_FIRST:
+            resource = self._anchored(resource, memory, attempt, target, as_wanted=not drift)
+            changed = changed or self._changed(resource, memory, desired)
+            if not lacking and self._lacking(resource, memory, desired):
+                return self._soon(0.0)
+        self._note_observation(resource, memory, attempt, target, seen)
         if lacking:
             baseline = self.baseline(memory.status, seen.settings, desired)
             memory.status = memory.status.model_copy(update={"baseline": baseline})
-        drift = self.differences(desired, seen.settings)
+            await attempt.hold(memory.status)
         memory.drifted = bool(drift)
         if not drift:
             return self._in_sync(resource, memory, target, desired, seen)
@@ -179,6 +222,10 @@ class Reconciler(Kind[C, R, S, T]):
         """Tell whether what is there has to be saved before anything is written; drop what is not to be put back."""
         if resource.spec.deletion_policy is not DeletionPolicy.RESTORE:
             memory.status = memory.status.model_copy(update={"baseline": None})
+            return False
+        known = memory.status.origin
+        if known is not None and known.lost:
+            # What was found before the first write is not what is there now.
             return False
         return self.writes(resource) and self.lacks_baseline(memory.status, desired)
 
@@ -197,9 +244,17 @@ class Reconciler(Kind[C, R, S, T]):
         changed: bool,
     ) -> Outcome | None:
         """Return the outcome where differences are not to be written, now or at all; None where they are."""
-        fields = self.record(resource, memory.status, target=target, applied=None, observed=seen.settings)
+        fields = self._fields(resource, memory, target, seen)
         if not self.writes(resource):
             return self._settled(resource, memory, conditions.drift_detected(drift), drift=drift, **fields)
+        if memory.pending is None and seen.promotion is not None:
+            due = min(LONGEST_POLL, self.next_sweep(resource))
+            verdict = conditions.promoting(seen.promotion, drift)
+            return self._reports.outcome(resource, memory, verdict, due=due, drift=drift, **fields)
+        if memory.refused is not None and memory.pending is None and not self._forced(resource, memory):
+            memory.refused = memory.refused.seen_with(drift)
+            if memory.refused.holds(drift, self._clock.monotonic()):
+                return self._settled(resource, memory, memory.refused.verdict, drift=drift, **fields)
         if memory.pending is not None and not self._write_again(resource, memory.pending, seen):
             return self._waiting(resource, memory, memory.pending, seen, drift, fields)
         if memory.pending is None and not changed and seen.schedule_id is not None:
@@ -244,6 +299,77 @@ class Reconciler(Kind[C, R, S, T]):
         fields = self.record(resource, memory.status, target=target, applied=None, observed=None)
         return self._settled(resource, memory, verdict, drift=[], **fields)
 
+    def _anchored(self, resource: R, memory: Memory, attempt: Attempt, target: T, *, as_wanted: bool = False) -> R:
+        here, id_, title = self._connections.place(resource), self.origin_id(target), self.title(target)
+        if here is None:
+            return resource
+        if attempt.restoring:
+            anchor.check(memory, id_, title)
+            return resource
+        return anchor.anchored(resource, memory, Origin(endpoint=here, id=id_), title, as_wanted=as_wanted)
+
+    async def _renamed(self, client: C, resource: R, memory: Memory, target: T) -> Verdict | None:
+        """Return why nothing may be written to what the spec's name means by now; None where it may."""
+        known, id_ = memory.status.origin, self.origin_id(target)
+        if known is None or known.id in {None, id_}:
+            return None
+        called = await self.name_of_known(client, resource)
+        if called is None:
+            return None
+        stalled = memory.status.condition(Type.STALLED)
+        asked = stalled is not None and stalled.reason == Reason.TARGET_RENAMED
+        edited = stalled is not None and stalled.observed_generation != resource.metadata.generation
+        if asked and (edited or self._forced(resource, memory)):
+            return None
+        memory.pending = None
+        return conditions.renamed(self.spec_name(resource), str(known.id), str(id_), called)
+
+    def _reads_first(self, resource: R, memory: Memory, desired: S) -> bool:
+        """Tell whether a changed spec is compared with a read before it is written: to save what is there, or to wait."""
+        if self.READS_FIRST or self._lacking(resource, memory, desired):
+            return True
+        stalled = memory.status.condition(Type.STALLED)
+        refused = stalled is not None and stalled.observed_generation == resource.metadata.generation
+        return refused or memory.refused is not None or memory.promotion is not None
+
+    def _needs_hold(self, resource: R, memory: Memory, target: T) -> bool:
+        """Tell whether a write that is about to go out will have to be undone one day."""
+        match resource.spec.deletion_policy:
+            case DeletionPolicy.ORPHAN:
+                return False
+            case DeletionPolicy.RESTORE:
+                return True
+            case DeletionPolicy.DELETE:
+                return self.creates(target) or self.created(resource)
+
+    def _note_observation(self, resource: R, memory: Memory, attempt: Attempt, target: T, seen: Observation[S]) -> None:
+        """Remember what was seen beside the settings, and note an Event for what somebody should know."""
+        self._notice_attachment(resource, memory, attempt, target, seen)
+        ended = memory.promotion is not None and seen.promotion is None
+        replaced = memory.current is not None and seen.current not in {None, memory.current}
+        memory.promoted = ended or replaced
+        memory.promotion, memory.current = seen.promotion, seen.current or memory.current
+        if seen.warning is not None and seen.warning != memory.warned:
+            memory.notices.append(Event(EventType.WARNING, conditions.SIMILAR_TARGET, clean_message(seen.warning)))
+        memory.warned = seen.warning
+
+    def _fields(
+        self, resource: R, memory: Memory, target: T, seen: Observation[S], *, applied: S | None = None
+    ) -> dict[str, Any]:
+        """Return the kind's status fields after a read, with what serves where it changed, once per interval at most."""
+        fields = self.record(resource, memory.status, target=target, applied=applied, observed=seen.settings)
+        before = dict(memory.status).get("serving")
+        now = self._clock.monotonic()
+        if seen.serving is None or seen.serving == before:
+            return fields
+        failed, failed_before = seen.serving.failed, before.failed if before is not None else None
+        if failed == failed_before and now - memory.serving_told < resource.spec.every.total_seconds() * NEARLY:
+            return fields
+        if failed is not None and failed != failed_before and self.writes(resource):
+            memory.notices.append(Event(EventType.WARNING, conditions.NOT_SERVING, clean_message(failed)))
+        memory.serving_told = now
+        return {**fields, "serving": seen.serving}
+
     def _notice_attachment(
         self, resource: R, memory: Memory, attempt: Attempt, target: T, seen: Observation[S]
     ) -> None:
@@ -271,20 +397,22 @@ class Reconciler(Kind[C, R, S, T]):
 
         The answer is remembered; it reaches the status with the next verdict.
         """
-        if resource.spec.deletion_policy is not DeletionPolicy.ORPHAN:
+        if self._needs_hold(resource, memory, target):
             await attempt.hold(memory.status)
         await attempt.confirm()
         before = memory.pending
+        unexpected = None
         try:
             written = await self.write(client, target, settings, attempt)
+        except ObservationOutdated as outdated:
+            log.info("reading again before the write: %s", outdated, extra={"object": attempt.key._asdict()})
+            return self._soon(0.0)
         except RemoteError as caught:
-            error = self.weigh(resource, memory, attempt, caught)
-            if isinstance(error, TransientError):
-                raise error from None
-            self._note_refusal(memory, error)
-            if isinstance(error, CredentialError):
-                raise error from None
-            raise await self.explain(client, target, desired, error) from None
+            if not _is_success(caught):
+                raise await self._refused_write(client, resource, memory, attempt, target, desired, caught) from None
+            # What it did is found out by reading: sent again, it would be sent for ever.
+            written = Written(Answer(str(caught.status), caught.message), target)
+            unexpected = conditions.refused(caught)
         finally:
             # Whatever became of it: what was read before does not tell.
             memory.written = self._clock.monotonic()
@@ -295,8 +423,14 @@ class Reconciler(Kind[C, R, S, T]):
             answered=memory.written,
             since=before.since if before is not None else memory.written,
             corrected=corrected or (before.corrected if before is not None else []),
+            promoted=memory.promoted,
+            unexpected=unexpected,
         )
+        memory.refused = None
         fields = self.record(resource, memory.status, target=target, applied=desired, observed=None)
+        known = memory.status.origin
+        if known is not None and known.id is None:
+            fields["origin"] = known.model_copy(update={"id": self.origin_id(target)})
         memory.status = memory.status.model_copy(update={"response": response, **fields})
         log.info(
             "wrote %s to %s: answered %s%s",
@@ -309,7 +443,33 @@ class Reconciler(Kind[C, R, S, T]):
         outcome = self._after_write(resource, memory, memory.pending, desired, written)
         return replace(outcome, events=(*written.events, *outcome.events)) if outcome is not None else None
 
-    def _note_refusal(self, memory: Memory, error: RemoteError) -> None:
+    async def _refused_write(
+        self,
+        client: C,
+        resource: R,
+        memory: Memory,
+        attempt: Attempt,
+        target: T,
+        desired: S,
+        caught: RemoteError,
+    ) -> RemoteError:
+        """Return what a failed write means, and remember it where the same write would be refused again."""
+        error = self.weigh(resource, memory, attempt, caught)
+        if isinstance(error, TransientError):
+            return error
+        self._note_response(memory, error)
+        if isinstance(error, CredentialError):
+            return error
+        error = await self.explain(client, target, desired, error)
+        verdict = conditions.refused(error)
+        if isinstance(error, InvalidSettings) and error.status is not None and verdict is not None:
+            now = self._clock.monotonic()
+            # A gateway's 500 is most likely a refusal, but it may pass.
+            wait = REFUSED_AGAIN if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else 0.0
+            memory.refused = Refusal(resource.metadata.generation, verdict, now, wait)
+        return error
+
+    def _note_response(self, memory: Memory, error: RemoteError) -> None:
         memory.pending = None
         if error.status is not None:
             message = clean_message(error.api_message or "")
@@ -324,9 +484,7 @@ class Reconciler(Kind[C, R, S, T]):
             memory.drifted = bool(drift)
             if not drift:
                 return self._in_sync(resource, memory, written.target, desired, written.seen)
-            fields = self.record(
-                resource, memory.status, target=written.target, applied=None, observed=written.seen.settings
-            )
+            fields = self._fields(resource, memory, written.target, written.seen)
             return self._waiting(resource, memory, pending, written.seen, drift, fields)
         if pending.response.status == UNCHANGED:
             return None
@@ -335,25 +493,28 @@ class Reconciler(Kind[C, R, S, T]):
         return self._soon(1.0)
 
     def _in_sync(self, resource: R, memory: Memory, target: T, desired: S, seen: Observation[S]) -> Outcome:
-        corrected = memory.pending.corrected if memory.pending is not None else []
-        memory.pending = None
+        done, memory.pending, memory.refused = memory.pending, None, None
+        corrected = done.corrected if done is not None else []
+        now = self._clock.monotonic()
+        memory.corrections = corrections.recent(
+            [*memory.corrections, *(Correction(now, one) for one in corrected)], now
+        )
         title = self.title(target)
         verdict = memory.contested or conditions.synced(title)
         if not self.writes(resource):
             verdict = conditions.observed(title)
-        fields = self.record(resource, memory.status, target=target, applied=desired, observed=seen.settings)
+        fields = self._fields(resource, memory, target, seen, applied=desired)
         outcome = self._settled(resource, memory, verdict, drift=[], **fields)
         if not corrected:
             return outcome
-        event = Event(
-            EventType.NORMAL, conditions.DRIFT_CORRECTED, clean_message(conditions.corrected(title, corrected))
-        )
-        return Outcome(status=outcome.status, due=outcome.due, events=(event, *outcome.events))
+        said = conditions.corrected(title, corrected, promoted=done is not None and done.promoted)
+        event = Event(EventType.NORMAL, conditions.DRIFT_CORRECTED, clean_message(said))
+        return replace(outcome, events=(event, *outcome.events))
 
     def _write_again(self, resource: R, pending: Pending, seen: Observation[S]) -> bool:
         """Tell whether a write that cannot be read back is repeated: once per interval, and never while it is queued."""
         waited = self._clock.monotonic() - pending.answered
-        if seen.busy or seen.promotion is not None or waited < resource.spec.every.total_seconds() * 0.9:
+        if seen.busy or seen.promotion is not None or waited < resource.spec.every.total_seconds() * NEARLY:
             return False
         return pending.response.status != QUEUED or self._overdue(pending)
 
@@ -370,6 +531,8 @@ class Reconciler(Kind[C, R, S, T]):
         due = min(2.0**pending.polls, LONGEST_POLL)
         if seen.promotion is not None:
             verdict = conditions.promoting(seen.promotion, drift)
+        elif pending.unexpected is not None:
+            verdict = pending.unexpected
         elif self._overdue(pending) and not seen.busy:
             verdict = conditions.not_converged(pending.response, drift)
             due = self.next_sweep(resource)
@@ -392,6 +555,8 @@ class Reconciler(Kind[C, R, S, T]):
         return self._reports.broken(resource, memory, attempt)
 
     def _settled(self, resource: R, memory: Memory, verdict: Verdict, **fields: Any) -> Outcome:
+        if memory.warned is not None:
+            verdict = replace(verdict, message=f"{verdict.message}; {memory.warned}")
         return self._reports.outcome(resource, memory, verdict, due=self.next_sweep(resource), **fields)
 
     def _soon(self, delay: float) -> Outcome:
@@ -418,3 +583,9 @@ class Reconciler(Kind[C, R, S, T]):
 
     def _forced(self, resource: R, memory: Memory) -> bool:
         return resource.requested_at not in {None, memory.status.last_handled_reconcile_at}
+
+
+def _is_success(error: RemoteError) -> bool:
+    """Tell whether a request was answered with a 2xx and only the answer could not be understood."""
+    answered = isinstance(error, RemoteFailure | UnexpectedAnswer)
+    return answered and error.status is not None and HTTPStatus.OK <= error.status < HTTPStatus.MULTIPLE_CHOICES

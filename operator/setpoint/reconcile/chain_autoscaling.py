@@ -121,7 +121,22 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         ]
         if not chainlets:
             return None
-        return resource.model_copy(update={"spec": resource.spec.model_copy(update={"chainlets": chainlets})})
+        target = resource.spec.target
+        known = resource.status.target
+        if known is not None:
+            # By its id, whatever the name means by now.
+            target = target.model_copy(update={"chain_name": None, "chain_id": known.chain_id})
+        spec = resource.spec.model_copy(update={"chainlets": chainlets, "target": target})
+        return resource.model_copy(update={"spec": spec})
+
+    async def name_of_known(self, client: Baseten, resource: ChainAutoscaling) -> str | None:
+        """Return the name under which the chain is listed now that the status speaks of; None where it is gone."""
+        known = resource.status.target
+        return await client.chain_name(known.chain_id) if known is not None else None
+
+    def spec_name(self, resource: ChainAutoscaling) -> str:
+        """Return the chain's name in the spec."""
+        return f"chainName {resource.spec.target.chain_name}"
 
     def stays(self, resource: ChainAutoscaling) -> str:
         """Return the fields that had no value, which the API cannot take away."""

@@ -27,6 +27,12 @@ from setpoint.resources.common import Condition, Drift, Response, StatusBase, cl
 DRIFT_CORRECTED = "DriftCorrected"
 """Reason of the Event that tells that drift was written over."""
 
+NOT_SERVING = "NotServing"
+"""Reason of the Event that tells that nothing serves behind settings that are kept."""
+
+SIMILAR_TARGET = "SimilarTarget"
+"""Reason of the Event that tells of something beside the target that is easily taken for it."""
+
 SHOWN = 8
 """Fields named in one message at most."""
 
@@ -40,6 +46,7 @@ class Type(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     DRIFTED = "Drifted"
+    CONTESTED = "Contested"
     SUSPENDED = "Suspended"
 
 
@@ -62,6 +69,8 @@ class Reason(StrEnum):
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     FORBIDDEN = "Forbidden"
     CONFLICT = "Conflict"
+    TARGET_RENAMED = "TargetRenamed"
+    REPEATEDLY_CORRECTED = "RepeatedlyCorrected"
     CONNECTED = "Connected"
     UNEXPECTED_ANSWER = "UnexpectedAnswer"
     RATE_LIMITED = "RateLimited"
@@ -124,14 +133,14 @@ def observed(target: str) -> Verdict:
 
 
 def drift_detected(drift: Sequence[Drift]) -> Verdict:
-    """Return: there are differences that mode Observe leaves alone."""
-    return Verdict("False", Reason.DRIFT_DETECTED, f"{_differences(drift)}; mode Observe writes nothing", Type.DRIFTED)
+    """Return: there are differences that mode Observe leaves alone, so that nothing is left to do."""
+    return Verdict("True", Reason.DRIFT_DETECTED, f"{_differences(drift)}; mode Observe writes nothing", Type.DRIFTED)
 
 
 def schedule_active(schedule_id: str, drift: Sequence[Drift]) -> Verdict:
-    """Return: a schedule of the platform holds other values on purpose."""
+    """Return: a schedule of the platform holds other values on purpose, so that nothing is left to do."""
     return Verdict(
-        "False",
+        "True",
         Reason.SCHEDULE_ACTIVE,
         f"schedule {schedule_id} of the platform is active: {_differences(drift)}; not corrected until it ends",
         Type.DRIFTED,
@@ -163,6 +172,15 @@ def conflict(target: str, owners: Sequence[str], *, whole: bool) -> Verdict:
     rest = "nothing is written for this one" if whole else "the rest has the settings of the spec"
     message = f"{target} is managed by {' and '.join(owners)}, which comes first; {rest}"
     return Verdict("False", Reason.CONFLICT, message, Type.STALLED)
+
+
+def renamed(name: str, before: str, after: str, called: str) -> Verdict:
+    """Return: the name of the spec belongs to something else now, while what it meant before has another name."""
+    message = (
+        f"{name} meant {before} and means {after} now, while {before} is named {called}: nothing is written to {after} until "
+        "an edit of the spec or a new reconcile.setpoint.dev/requestedAt confirms that it is meant"
+    )
+    return Verdict("False", Reason.TARGET_RENAMED, message, Type.STALLED)
 
 
 def attached(target: str, part: str, owner: str) -> Event:
@@ -218,14 +236,25 @@ def unreadable(problem: str) -> Verdict:
 
 
 def apply(
-    previous: Sequence[Condition], verdict: Verdict, generation: int, now: datetime, *, suspended: bool = False
+    previous: Sequence[Condition],
+    verdict: Verdict,
+    generation: int,
+    now: datetime,
+    *,
+    contested: str | None = None,
+    suspended: bool = False,
 ) -> list[Condition]:
-    """Return the conditions that say the verdict; the time of a condition moves only when its status changes."""
+    """Return the conditions that say the verdict; the time of a condition moves only when its status changes.
+
+    `contested` says which fields are corrected again and again.
+    """
     wanted: list[tuple[Type, Status, str, str]] = [
         (Type.READY, verdict.ready, verdict.reason, verdict.message),
     ]
     if verdict.also is not None:
         wanted.append((verdict.also, "True", verdict.reason, verdict.message))
+    if contested is not None:
+        wanted.append((Type.CONTESTED, "True", Reason.REPEATEDLY_CORRECTED, contested))
     if suspended:
         wanted.append((Type.SUSPENDED, "True", Reason.SUSPENDED, "spec.suspend is true: nothing is read or written"))
     before = {condition.type: condition for condition in previous}
@@ -261,10 +290,11 @@ def suspend(previous: Sequence[Condition], generation: int, now: datetime, *, st
     return apply(previous, verdict, generation, now, suspended=True)
 
 
-def corrected(target: str, drift: Sequence[Drift]) -> str:
-    """Return what an Event says of differences that were corrected."""
+def corrected(target: str, drift: Sequence[Drift], *, promoted: bool) -> str:
+    """Return what an Event says of differences that were corrected; `promoted`: after a promotion, which may be why."""
     said = [f"{entry.place} from {shown(entry.observed)} back to {shown(entry.desired)}" for entry in drift[:SHOWN]]
-    return f"{target}: {', '.join(said)}{' and more' if len(drift) > SHOWN else ''}"
+    hint = "; a promotion ended since the last read, which may have brought other settings" if promoted else ""
+    return f"{target}: {', '.join(said)}{' and more' if len(drift) > SHOWN else ''}{hint}"
 
 
 def _status(text: str) -> Status:

@@ -24,6 +24,7 @@ from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.conditions import Type
 from setpoint.reconcile.deletion import finish, left
 from setpoint.reconcile.memory import Memory
+from setpoint.reconcile.origin import needs_finalizer
 from setpoint.reconcile.outcome import Attempt, Outcome
 from setpoint.reconcile.ownership import Ownership, Rank, Thing
 from setpoint.reconcile.ports import (
@@ -107,7 +108,7 @@ class Controller:
         now = self._clock.monotonic()
         ages: dict[str, float] = {}
         for key, memory in self._memory.items():
-            if memory.verified_at is not None and memory.status.is_true(Type.READY):
+            if memory.verified_at is not None and memory.status.is_true(Type.READY) and not memory.drifted:
                 ages[key.kind] = max(ages.get(key.kind, 0.0), now - memory.verified_at)
         return ages
 
@@ -223,8 +224,7 @@ class Controller:
         try:
             if going:
                 return await finish(reconciler, resource, memory, attempt, self._clock.monotonic())
-            if _held(resource) and resource.spec.deletion_policy is DeletionPolicy.ORPHAN:
-                await self._reporter.release(resource)
+            await self._keep_finalizer(resource)
             return await reconciler.reconcile(resource, memory, attempt)
         except ResourceGone:
             self._vanished(key, resource)
@@ -232,13 +232,21 @@ class Controller:
         except Superseded:
             return None
         except ClusterUnavailable as error:
-            log.warning("finalizer not removed: %s", error, extra={"object": key._asdict()})
+            log.warning("the finalizer was not changed: %s", error, extra={"object": key._asdict()})
             return Outcome(status=None, backoff=True)
         except Exception:  # reported on the resource; the log has the traceback
             log.exception("the operator failed on this resource", extra={"object": key._asdict()})
             if going and self._queue.failures(key) >= TRIES_TO_FINISH:
                 return left(resource.spec.deletion_policy, "the operator failed on it; its log says more")
             return reconciler.failed(resource, memory, attempt)
+
+    async def _keep_finalizer(self, resource: Managed) -> None:
+        """Make the finalizer what policy and status ask for, whoever changed any of them since. Raises as `Reporter`."""
+        needed = needs_finalizer(resource)
+        if needed and not _held(resource):
+            await self._reporter.hold(resource)
+        elif _held(resource) and not needed:
+            await self._reporter.release(resource)
 
     def _attempt(self, key: Key, resource: Managed, priority: Priority) -> Attempt:
         owned: frozenset[Thing] = frozenset()
@@ -265,7 +273,9 @@ class Controller:
         )
 
     async def _hold(self, key: Key, resource: Managed, status: StatusBase) -> None:
-        """Keep the resource from vanishing before what is about to be written was undone, and save how to undo it.
+        """Save how to undo what is about to be written, and keep the resource from vanishing before that was done.
+
+        In this order: a finalizer without a status that says what it is for means that the status was lost.
 
         Of the status nothing else is sent: a verdict that has not reached the API server yet was about another moment, and
         what is about to be written shows that it does not hold any more.
@@ -275,9 +285,9 @@ class Controller:
             ClusterUnavailable: the API server did not take it.
         """
         try:
-            await self._reporter.hold(resource)
             shown = self._shown(key, resource)
             await self._send(key, resource, shown.status.with_baseline_of(status))
+            await self._reporter.hold(resource)
         except (ResourceGone, ResourceChanged):
             self.changed(key)
             raise Superseded from None

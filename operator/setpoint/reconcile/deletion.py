@@ -12,6 +12,7 @@ from typing import Any
 from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.conditions import Reason, Type
 from setpoint.reconcile.memory import Memory
+from setpoint.reconcile.origin import left_behind, lost
 from setpoint.reconcile.outcome import Attempt, Outcome
 from setpoint.reconcile.ports import Event, EventType
 from setpoint.resources.common import DeletionPolicy, Managed, clean_message
@@ -20,6 +21,7 @@ PATIENCE = 600.0
 """Seconds for which a failing deletion is tried again."""
 
 RESTORED = "Restored"
+LOST = "the status was lost that held what was found before the first write"
 _LEFT = {DeletionPolicy.RESTORE: "NotRestored", DeletionPolicy.DELETE: "NotDeleted"}
 
 
@@ -38,15 +40,18 @@ async def finish(
     else:
         wanted = reconciler.as_found(resource) if policy is DeletionPolicy.RESTORE else None
     if wanted is None:
-        return Outcome(status=None, release=True, asked=False)
+        return left(policy, LOST) if lost(resource) else Outcome(status=None, release=True, asked=False)
     if resource.spec.suspend or not reconciler.writes(resource):
         why = "spec.suspend is true" if resource.spec.suspend else "nothing is written in mode Observe"
         return left(policy, why)
+    elsewhere = reconciler.elsewhere(resource)
+    if elsewhere is not None:
+        return left(policy, elsewhere)
     if policy is DeletionPolicy.DELETE:
         outcome = await reconciler.delete(wanted, memory, attempt)
     else:
         before = memory.status
-        outcome = await reconciler.reconcile(wanted, memory, attempt)
+        outcome = await reconciler.reconcile(wanted, memory, replace(attempt, restoring=True))
         if memory.status.is_true(Type.READY):
             # Of the old settings, which the spec does not want; should anything keep it, it must not say so.
             memory.status = memory.status.model_copy(
@@ -72,10 +77,10 @@ def _judged(
     said = outcome.status or memory.status
     ready = said.condition(Type.READY)
     if outcome.status is not None and ready is not None:
+        if said.is_true(Type.STALLED) or said.is_true(Type.DRIFTED) or ready.reason in _MISSING:
+            return replace(left(policy, f"{ready.message}; {left_behind(said)}"), wake=outcome.wake)
         if ready.status == "True":
             return _restored(reconciler, resource, outcome)
-        if said.is_true(Type.STALLED) or said.is_true(Type.DRIFTED) or ready.reason in _MISSING:
-            return replace(left(policy, ready.message), wake=outcome.wake)
     if rest <= 0:
         last = ready.message if ready is not None and ready.status != "True" else "the API server could not be asked"
         return replace(left(policy, f"given up after {PATIENCE / 60:.0f} minutes: {last}"), wake=outcome.wake)

@@ -196,7 +196,22 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         settings = _baseline(resource.status).settings
         if not settings.to_wire():
             return None
-        return resource.model_copy(update={"spec": resource.spec.model_copy(update={"autoscaling": settings})})
+        target = resource.spec.target
+        known = resource.status.target
+        if known is not None:
+            # By its id, whatever the name means by now.
+            target = target.model_copy(update={"model_name": None, "model_id": known.model_id})
+        spec = resource.spec.model_copy(update={"autoscaling": settings, "target": target})
+        return resource.model_copy(update={"spec": spec})
+
+    async def name_of_known(self, client: Baseten, resource: DeploymentAutoscaling) -> str | None:
+        """Return the name under which the model is listed now that the status speaks of; None where it is gone."""
+        known = resource.status.target
+        return await client.model_name(known.model_id) if known is not None else None
+
+    def spec_name(self, resource: DeploymentAutoscaling) -> str:
+        """Return the model's name in the spec."""
+        return f"modelName {resource.spec.target.model_name}"
 
     def stays(self, resource: DeploymentAutoscaling) -> str:
         """Return the fields that had no value, which the API cannot take away."""

@@ -101,6 +101,31 @@ class Kind(ABC, Generic[C, R, S, T]):
         del resource
         return ""
 
+    def origin_id(self, target: T) -> str | None:
+        """Return the id of the very thing the target is, so that its successor is told from it; None where there is none.
+
+        Where it is known only after a read (`READS_FIRST`), it is asked for then.
+        """
+        return self.title(target)
+
+    async def name_of_known(self, client: C, resource: R) -> str | None:
+        """Return the name under which the thing is listed now that the status speaks of; None where it is gone.
+
+        Asked only where the target was looked up by a name that leads to another thing than before.
+        """
+        del client, resource
+        return None
+
+    def spec_name(self, resource: R) -> str:
+        """Return the name by which the spec says what is meant, with its field; nothing where it is an id."""
+        del resource
+        return ""
+
+    def creates(self, target: T) -> bool:
+        """Tell whether a write would create the target."""
+        del target
+        return False
+
     def created(self, resource: R) -> bool:
         """Tell whether what the resource manages is there because this very resource created it."""
         del resource

@@ -224,16 +224,24 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
 
     def as_found(self, resource: ModelConfigGovernance) -> ModelConfigGovernance | None:
         """Return the resource as if its spec were its baseline, for the very row it changed: none is created for that."""
-        known, row = _baseline(resource.status), resource.status.target
-        if (known.budgets is None and known.rate_limit is None) or row is None or row.model_config_id is None:
+        known, origin = _baseline(resource.status), resource.status.origin
+        if (known.budgets is None and known.rate_limit is None) or origin is None or origin.id is None:
             return None
         found = {
             "budget": None,
             "budgets": known.budgets,
             "rate_limit": known.rate_limit,
-            "model_config_id": row.model_config_id,
+            "model_config_id": origin.id,
         }
         return resource.model_copy(update={"spec": resource.spec.model_copy(update=found)})
+
+    def origin_id(self, target: RowTarget) -> str | None:
+        """Return the id of the row; None where there is none."""
+        return target.row.id if target.row is not None else None
+
+    def creates(self, target: RowTarget) -> bool:
+        """Tell whether there is no row yet."""
+        return target.row is None
 
     def created(self, resource: ModelConfigGovernance) -> bool:
         """Tell whether the row is there because this very resource created it."""

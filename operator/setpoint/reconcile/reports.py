@@ -43,18 +43,23 @@ class Reports:
         before = memory.status
         generation = resource.metadata.generation
         handled = resource.requested_at or before.last_handled_reconcile_at
+        contested = memory.contention(self._clock.monotonic())
+        listed = conditions.apply(before.conditions, verdict, generation, self._clock.now(), contested=contested)
         after = before.model_copy(
             update={
                 "observed_generation": generation,
                 "last_handled_reconcile_at": handled,
-                "conditions": conditions.apply(before.conditions, verdict, generation, self._clock.now()),
+                "conditions": listed,
+                "drifted_fields": len(fields.get("drift", before.drift)) or None,
                 **fields,
             }
         )
         memory.status = after
         events: tuple[Event, ...] = ()
+        if contested is not None and not before.is_true(Type.CONTESTED):
+            events = (Event(EventType.WARNING, Reason.REPEATEDLY_CORRECTED, clean_message(contested)),)
         if conditions.signature(before) != conditions.signature(after) or before.observed_generation != generation:
-            events = (Event(verdict.event_type, verdict.reason, clean_message(verdict.message)),)
+            events = (*events, Event(verdict.event_type, verdict.reason, clean_message(verdict.message)))
         return Outcome(status=after, due=due, backoff=backoff, urgent=urgent, events=events)
 
     def suspended(self, resource: Managed, memory: Memory, *, still_true: bool, due: float) -> Outcome:

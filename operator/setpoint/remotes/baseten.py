@@ -205,6 +205,14 @@ class Baseten:
         """
         return await self._chains.id(name)
 
+    async def model_name(self, model_id: str) -> str | None:
+        """Return the name under which a model is listed now, by a list that is at most ten seconds old; None: it is gone."""
+        return await self._models.name(model_id)
+
+    async def chain_name(self, chain_id: str) -> str | None:
+        """Return the name under which a chain is listed now, by a list that is at most ten seconds old; None: it is gone."""
+        return await self._chains.name(chain_id)
+
     def forget_names(self) -> None:
         """Look names up anew from now on, because one has led to an id that does not exist any more."""
         self._models.forget()

@@ -56,6 +56,15 @@ class Names:
                     f"say which one with {self._kind}Id instead of {self._kind}Name"
                 )
 
+    async def name(self, id_: str) -> str | None:
+        """Return the name of the thing with that id, by a list that is not old; None where there is none.
+
+        Raises:
+            RemoteError: the list could not be read.
+        """
+        await self._lookup("", MISSING_GOOD_FOR)
+        return next((name for name, ids in self._ids.items() if id_ in ids), None)
+
     def forget(self) -> None:
         """Read the list again at the next question; one that is being read now does not count."""
         self._forgotten_at = asyncio.get_running_loop().time()

@@ -130,6 +130,7 @@ class ChainAutoscaling(Managed):
         *Managed.COMMON_COLUMNS,
         Column(name="Min", json_path=".status.summary.minReplica"),
         Column(name="Max", json_path=".status.summary.maxReplica"),
+        *Managed.DRIFT_COLUMNS,
         *Managed.WIDE_COLUMNS,
     )
 

@@ -222,6 +222,22 @@ def shown(value: int | str | None) -> str:
     return "unset" if value is None else str(value)
 
 
+class Origin(Model):
+    """The remote thing that applied, baseline and created speak of: they are never used anywhere else."""
+
+    endpoint: Annotated[str, Field(description="Where the remote API is: host, port and path.")]
+    id: Annotated[
+        str | None, Field(description="Id of the target there; absent where there was none when it was looked for.")
+    ] = None
+    lost: Annotated[
+        bool | None,
+        Field(
+            description="true where the status was lost that held what was found before the first write, "
+            "as after a restore from a backup without status; else absent."
+        ),
+    ] = None
+
+
 class SpecBase(Model):
     """Fields that the spec of every managing kind has."""
 
@@ -261,6 +277,10 @@ class SpecBase(Model):
         return parse_duration(self.interval)
 
 
+_OF_THE_ORIGIN = frozenset({"target", "created", "applied", "baseline", "observed", "response", "usage", "usage_time"})
+"""Fields of a status that speak of one remote thing, whichever of them a kind has."""
+
+
 class StatusBase(Model):
     """Fields that the status of every managing kind has."""
 
@@ -277,6 +297,12 @@ class StatusBase(Model):
             description="Managed fields that differ at the remote; absent when there are none.",
         ),
     ] = []
+    drifted_fields: Annotated[
+        int | None, Field(description="How many managed fields differ at the remote; absent when there are none.")
+    ] = None
+    origin: Annotated[
+        Origin | None, Field(description="The remote thing that applied, baseline and created speak of.")
+    ] = None
     last_handled_reconcile_at: Annotated[
         str | None, Field(description=f"Last handled value of the annotation {REQUESTED_AT}.")
     ] = None
@@ -284,7 +310,7 @@ class StatusBase(Model):
         list[Condition],
         Field(
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-            description="Ready always; Reconciling, Stalled, Drifted and Suspended only while they are True.",
+            description="Ready always; Reconciling, Stalled, Drifted, Contested and Suspended only while they are True.",
         ),
     ] = []
 
@@ -293,8 +319,19 @@ class StatusBase(Model):
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
     def with_baseline_of(self, other: "StatusBase") -> Self:
-        """Return this status with what the other one saved of how things were before the first write."""
-        return self.model_copy(update={"baseline": dict(other).get("baseline")})
+        """Return this status with what the other one saved of how things were before the first write.
+
+        Where the other one speaks of another remote thing, so does the rest of what it says of it.
+        """
+        names = {"origin", "baseline"} if self.origin == other.origin else _OF_THE_ORIGIN | {"origin"}
+        theirs = dict(other)
+        return self.model_copy(update={name: theirs[name] for name in names if name in theirs})
+
+    def moved_to(self, origin: Origin | None) -> Self:
+        """Return this status without what it says of another remote thing than this one."""
+        blank = {name: field.get_default(call_default_factory=True) for name, field in type(self).model_fields.items()}
+        gone = {name: blank[name] for name in _OF_THE_ORIGIN if name in blank}
+        return self.model_copy(update={**gone, "origin": origin})
 
     def is_true(self, kind: str) -> bool:
         """Tell whether the condition of that type is there and True."""
@@ -353,6 +390,10 @@ class Managed(Resource):
         Column(name="Response", json_path=".status.response.status"),
         Column(name="Target", json_path=".status.target.name"),
     )
+    DRIFT_COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column(name="Drift", json_path=".status.driftedFields", type="integer"),
+        Column(name="Contested", json_path='.status.conditions[?(@.type=="Contested")].reason'),
+    )
     WIDE_COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column(name="Reason", json_path=f"{READY_CONDITION}.reason", priority=1),
         Column(name="Message", json_path=f"{READY_CONDITION}.message", priority=1),
@@ -383,8 +424,8 @@ class Managed(Resource):
 
     @property
     def requested_at(self) -> str | None:
-        """The value of the annotation that asks for a reconcile now."""
-        return self.metadata.annotations.get(REQUESTED_AT)
+        """The value of the annotation that asks for a reconcile now; an empty one asks for nothing."""
+        return self.metadata.annotations.get(REQUESTED_AT) or None
 
 
 def utc(moment: datetime) -> datetime:

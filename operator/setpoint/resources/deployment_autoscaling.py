@@ -117,6 +117,7 @@ class DeploymentAutoscaling(Managed):
         *Managed.COMMON_COLUMNS,
         Column(name="Min", json_path=".spec.autoscaling.minReplica", type="integer"),
         Column(name="Max", json_path=".spec.autoscaling.maxReplica", type="integer"),
+        *Managed.DRIFT_COLUMNS,
         *Managed.WIDE_COLUMNS,
     )
 

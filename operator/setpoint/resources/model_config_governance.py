@@ -263,6 +263,7 @@ class ModelConfigGovernance(Managed):
         *Managed.COMMON_COLUMNS,
         Column(name="Limit", json_path=".status.summary.limit"),
         Column(name="Used", json_path=".status.summary.used"),
+        *Managed.DRIFT_COLUMNS,
         *Managed.WIDE_COLUMNS,
     )
 

@@ -1,0 +1,69 @@
+"""Ties what is remembered of a resource to the remote thing it speaks of, and cuts the tie where that is another one now.
+
+Whoever takes a resource up calls `at_endpoint` before anything is asked, and `anchored` as soon as the id of the target is
+known. Both return the resource with the status that holds from then on.
+"""
+
+from typing import TypeVar
+
+from setpoint.reconcile import origin
+from setpoint.reconcile.memory import Memory
+from setpoint.remotes.errors import TargetNotFound
+from setpoint.resources.common import DeletionPolicy, Managed, Origin, StatusBase
+
+R = TypeVar("R", bound=Managed)
+
+
+def at_endpoint(resource: R, memory: Memory, here: str | None) -> R:
+    """Hold the status against the endpoint that the connection leads to now; None where that is not known."""
+    known = memory.status.origin
+    if here is None or known is None:
+        return resource
+    if known.endpoint not in {"", here}:
+        memory.notices.append(origin.moved(memory.status, here))
+        return _cut_off(resource, memory, Origin(endpoint=here))
+    lost = known.lost if resource.spec.deletion_policy is not DeletionPolicy.ORPHAN else None
+    return _with(
+        resource, memory, memory.status.model_copy(update={"origin": Origin(endpoint=here, id=known.id, lost=lost)})
+    )
+
+
+def anchored(resource: R, memory: Memory, found: Origin, title: str, *, as_wanted: bool) -> R:
+    """Hold the status against the very thing the target is; an id of None: there is none.
+
+    `as_wanted`: it has the settings of the spec, so that one that was not there before may be this resource's own.
+    """
+    known = memory.status.origin
+    if known is not None and known.id == found.id:
+        return resource
+    if known is not None:
+        found = found.model_copy(update={"lost": known.lost})
+    status = memory.status
+    if known is None or (known.id is None and (as_wanted or dict(status).get("baseline") is None)):
+        return _with(resource, memory, status.model_copy(update={"origin": found}))
+    if known.id is None or found.id is None:
+        update: dict[str, object] = {name: None for name in ("baseline", "created") if name in dict(status)}
+        return _with(resource, memory, status.model_copy(update={**update, "origin": found}))
+    memory.notices.append(origin.changed(status, f"{title} was {known.id} before and is {found.id} now"))
+    return _cut_off(resource, memory, found)
+
+
+def check(memory: Memory, id_: str | None, title: str) -> None:
+    """Hold what is to be put back against the thing the target is.
+
+    Raises:
+        TargetNotFound: it was found on another thing.
+    """
+    known = memory.status.origin
+    if known is not None and known.id not in {None, id_}:
+        raise TargetNotFound(f"{title} is {id_ or 'not there'} now; {origin.left_behind(memory.status)}")
+
+
+def _cut_off(resource: R, memory: Memory, found: Origin) -> R:
+    memory.pending = memory.refused = memory.promotion = memory.current = None
+    return _with(resource, memory, memory.status.moved_to(found))
+
+
+def _with(resource: R, memory: Memory, status: StatusBase) -> R:
+    memory.status = status
+    return resource.model_copy(update={"status": status})

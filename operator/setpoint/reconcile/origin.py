@@ -1,0 +1,82 @@
+"""Which remote thing a status speaks of, and what follows where the resource means another one now.
+
+What was found before the first write belongs to the thing it was found on: put back anywhere else, it would be a wrong
+value. So the status keeps where it came from (`origin`: the API's endpoint, and the id of the target there), and whatever
+else it says of a thing goes when the resource means another one: because its connection leads elsewhere, because the thing
+was made anew under the same name, or because the name belongs to something else now.
+"""
+
+import json
+from typing import Any
+
+from setpoint.reconcile.ports import Event, EventType
+from setpoint.resources.common import FINALIZER, DeletionPolicy, Managed, StatusBase, clean_message
+
+TARGET_MOVED = "TargetMoved"
+TARGET_CHANGED = "TargetChanged"
+BASELINE_LOST = "BaselineLost"
+"""Reasons of Events."""
+
+
+def lost(resource: Managed) -> bool:
+    """Tell whether the status was lost that held what was found: the finalizer is there, and nobody says what for."""
+    origin = resource.status.origin
+    if origin is not None:
+        return bool(origin.lost)
+    status = dict(resource.status)
+    unknown = resource.status.observed_generation < 0 and status.get("baseline") is None and not status.get("created")
+    return unknown and FINALIZER in resource.metadata.finalizers
+
+
+def needs_finalizer(resource: Managed) -> bool:
+    """Tell whether something is to be done when the resource is deleted, by its policy and its status."""
+    status = dict(resource.status)
+    match resource.spec.deletion_policy:
+        case DeletionPolicy.ORPHAN:
+            return False
+        case DeletionPolicy.RESTORE:
+            return status.get("baseline") is not None or lost(resource)
+        case DeletionPolicy.DELETE:
+            return bool(status.get("created")) or lost(resource)
+
+
+def moved(status: StatusBase, endpoint: str) -> Event:
+    """Return what is told where the connection of a resource leads to another API than before."""
+    return Event(
+        EventType.WARNING,
+        TARGET_MOVED,
+        clean_message(f"the connection leads to {endpoint} now; {left_behind(status)}"),
+    )
+
+
+def changed(status: StatusBase, what: str) -> Event:
+    """Return what is told where the target is another thing than before at the same API."""
+    return Event(EventType.WARNING, TARGET_CHANGED, clean_message(f"{what}; {left_behind(status)}"))
+
+
+def baseline_lost() -> Event:
+    """Return what is told where a status was lost that nothing else can replace."""
+    return Event(
+        EventType.WARNING,
+        BASELINE_LOST,
+        "the status that held what was found before the first write was lost: nothing will be restored or deleted when this "
+        "resource is deleted; to take what is there now for it, set deletionPolicy to Orphan and back",
+    )
+
+
+def left_behind(status: StatusBase) -> str:
+    """Return in words what a status knows of the thing it speaks of: where it is, and which values it keeps."""
+    known = dict(status)
+    origin = status.origin
+    where = "what was managed before" if origin is None else f"{origin.id or 'nothing'} at {origin.endpoint}"
+    applied, baseline = known.get("applied"), known.get("baseline")
+    said = [f"{where} keeps {_values(applied)}" if applied is not None else f"{where} keeps what it has"]
+    if baseline is not None:
+        said.append(f"before the first write it had {_values(baseline)}")
+    if known.get("created"):
+        said.append("this resource created it")
+    return "; ".join(said)
+
+
+def _values(model: Any) -> str:
+    return json.dumps(model.dump(), separators=(",", ":"))

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.e2e.stage import GatewayStage, Place, Stage
+from tests.simulators.baseten.specs import DeploymentSpec
 from tests.simulators.bifrost.specs import GLOBAL_ROW
 from tests.simulators.faults import Respond
 from tests.waiting import eventually
@@ -22,6 +24,11 @@ def gone(place: Place, kind: str, name: str, *, timeout: float = 20) -> None:
     """Delete a resource, and wait until it is gone."""
     place.plane.kubectl("delete", kind, name, "-n", place.namespace, "--wait=false")
     eventually(lambda: place.plane.get(kind, name, place.namespace) is None, timeout=timeout)
+
+
+def there_is_no(place: Place, kind: str, name: str) -> bool:
+    """Tell whether an object is gone."""
+    return place.plane.get(kind, name, place.namespace) is None
 
 
 def told(place: Place, name: str, reason: str) -> tuple[str, str]:
@@ -128,11 +135,11 @@ def test_back_to_orphan_takes_the_finalizer_and_the_baseline_away(stage: Stage) 
     assert free(stage)["max_replica"] == 7
 
 
-def test_a_resource_that_never_wrote_is_let_go_at_once(stage: Stage) -> None:
+def test_a_resource_that_never_wrote_is_held_too_and_goes_without_a_write(stage: Stage) -> None:
     stage.open()
     stage.das("free", FREE, {"maxReplica": 1}, deletionPolicy="Restore")
     found = stage.until("das", "free", "Synced")
-    assert "finalizers" not in found["metadata"]
+    assert found["metadata"]["finalizers"] == [FINALIZER]
     gone(stage, "das", "free")
     assert stage.writes() == []
 
@@ -176,11 +183,6 @@ def observing(stage: Stage) -> None:
     stage.until("das", "free", "Observed")
 
 
-def without_connection(stage: Stage) -> None:
-    """Delete the connection."""
-    stage.plane.kubectl("delete", "spconn", "baseten", "-n", stage.namespace)
-
-
 def without_secret(stage: Stage) -> None:
     """Delete the key, and have it refused before it is read again."""
     stage.plane.kubectl("delete", "secret", "baseten", "-n", stage.namespace)
@@ -212,8 +214,7 @@ def capped(stage: Stage) -> None:
     [
         (suspended, "spec.suspend is true"),
         (observing, "mode Observe"),
-        (without_connection, "there is no Connection baseten"),
-        (without_secret, "Secret"),
+        (without_secret, "401"),
         (refused_key, "401"),
         (forbidden, "403"),
         (vanished, "d-free does not exist|no deployment d-free"),
@@ -230,6 +231,56 @@ def test_nothing_keeps_a_resource_from_going(stage: Stage, obstacle: Callable[[S
     kind, message = told(stage, "free", "NotRestored")
     assert kind == "Warning"
     assert re.search(word, message)
+
+
+@pytest.mark.parametrize("what", ["spconn", "secret"])
+def test_what_was_deleted_a_moment_before_does_not_keep_it_from_being_restored(stage: Stage, what: str) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 7}, deletionPolicy="Restore")
+    stage.until("das", "free", "Synced")
+    stage.plane.kubectl("delete", what, "baseten", "-n", stage.namespace)
+    gone(stage, "das", "free")
+    assert free(stage)["max_replica"] == 1
+    assert told(stage, "free", "Restored")[0] == "Normal"
+
+
+def test_everything_in_one_file_is_restored_when_the_file_is_deleted(stage: Stage, gateway: GatewayStage) -> None:
+    before = gateway.bifrost.state(GLOBAL_ROW).budgets[0].max_limit
+    stage.open()
+    gateway.open()
+    stage.das("free", FREE, {"maxReplica": 7}, deletionPolicy="Restore")
+    stage.cas("hello", HELLO, {"HelloWorld": {"maxReplica": 3}}, deletionPolicy="Restore")
+    gateway.mcg("gpt", "gpt-4o", budget=MONTH, deletionPolicy="Restore")
+    everything = ("das/free", "cas/hello", "mcg/gpt")
+    for one in everything:
+        kind, _, name = one.partition("/")
+        stage.until(kind, name, "Synced")
+    names = ("secret/baseten", "spconn/baseten", "spconn/bifrost", *everything)
+    stage.plane.kubectl("delete", "-n", stage.namespace, "--wait=false", *names)
+    for one in everything:
+        kind, _, name = one.partition("/")
+        eventually(partial(there_is_no, stage, kind, name), timeout=30)
+        assert told(stage, name, "Restored")[0] == "Normal"
+    assert free(stage)["max_replica"] == 1
+    assert gateway.bifrost.state(GLOBAL_ROW).budgets[0].max_limit == before
+
+
+@pytest.mark.cluster_wide
+def test_a_namespace_that_is_deleted_takes_nothing_unrestored_along(stage: Stage) -> None:
+    stage.open()
+    deployments = [f"d-{number}" for number in range(5)]
+    for id_ in deployments:
+        stage.baseten.add_deployment("m-greeter", DeploymentSpec(id=id_, name=id_))
+        target = {"modelId": "m-greeter", "deployment": id_}
+        stage.das(id_, target, {"maxReplica": 7}, deletionPolicy="Restore")
+    for id_ in deployments:
+        stage.until("das", id_, "Synced")
+    stage.plane.kubectl("delete", "namespace", stage.namespace, "--wait=false")
+    eventually(lambda: stage.plane.get("namespace", stage.namespace) is None, timeout=60)
+    for id_ in deployments:
+        settings = stage.baseten.settings(model="m-greeter", deployment=id_)
+        assert settings is not None
+        assert settings["max_replica"] == 1, id_
 
 
 @pytest.mark.cluster_wide

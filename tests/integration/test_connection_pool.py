@@ -1,18 +1,21 @@
 """How long connections are kept open, with Secrets from a real API server and a simulated remote."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
 from setpoint.cluster import api
-from setpoint.cluster.connections import RETIREMENT, ConnectionPool
+from setpoint.cluster.connections import AFTERLIFE, RETIREMENT, ConnectionPool
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.store import Store
-from setpoint.reconcile.ports import LoopClock
+from setpoint.reconcile.ports import ConnectionNotFound, LoopClock
 from setpoint.remotes.errors import RemoteUnreachable
-from setpoint.remotes.hosts import AllowedHosts
+from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
+from setpoint.resources.common import Origin
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.stage import KEY, connection, secret
 from tests.simulators.process import BasetenSimulator
@@ -29,44 +32,96 @@ async def kube(controlplane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> A
     await kube.aclose()
 
 
-async def test_a_connection_that_is_gone_is_closed_when_its_last_requests_must_have_ended(
-    kube: api.KubeApi,
-    controlplane: ControlPlane,
-    namespace: str,
-    baseten: BasetenSimulator,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    controlplane.apply(secret("baseten", namespace, KEY))
-    clock, passed = LoopClock(), 0.0
-    start = clock.monotonic()
-    monkeypatch.setattr(clock, "monotonic", lambda: start + passed)
-    store = Store(kube, clock)
-    store.put_connection(connection("baseten", namespace, baseten.url))
-    hosts = AllowedHosts.parse("127.0.0.1")
-    pool = ConnectionPool(
+class Later(LoopClock):
+    """A clock that can be put forward."""
+
+    passed = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.passed
+
+
+def resource_of(namespace: str) -> DeploymentAutoscaling:
+    """Return a resource that uses the connection baseten."""
+    target = {"modelId": "m-greeter", "deployment": "d-free"}
+    spec = {"target": target, "autoscaling": {"maxReplica": 3}}
+    return DeploymentAutoscaling.from_body({"metadata": {"name": "a", "namespace": namespace}, "spec": spec})
+
+
+def deleted(resource: DeploymentAutoscaling, url: str) -> DeploymentAutoscaling:
+    """Return the resource as it is while it is deleted, having been managed at a URL."""
+    metadata = resource.metadata.model_copy(update={"deletion_timestamp": datetime.now(UTC)})
+    status = resource.status.model_copy(update={"origin": Origin(endpoint=place(url), id="m-greeter/d-free")})
+    return resource.model_copy(update={"metadata": metadata, "status": status})
+
+
+def pool_of(kube: api.KubeApi, store: Store, clock: LoopClock) -> ConnectionPool:
+    """Return a pool that may reach the simulators."""
+    return ConnectionPool(
         kube=kube,
         store=store,
         secrets=Secrets(kube, clock),
         limits=Limits(),
-        hosts=hosts,
+        hosts=AllowedHosts.parse("127.0.0.1"),
         clock=clock,
         cluster_wide=True,
     )
-    target = {"modelId": "m-greeter", "deployment": "d-free"}
-    resource = DeploymentAutoscaling.from_body(
-        {
-            "metadata": {"name": "a", "namespace": namespace},
-            "spec": {"target": target, "autoscaling": {"maxReplica": 3}},
-        }
-    )
+
+
+async def test_a_connection_that_is_gone_serves_what_goes_with_it_and_is_closed_then(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    store.put_connection(connection("baseten", namespace, baseten.url))
+    pool = pool_of(kube, store, clock)
+    resource = resource_of(namespace)
     handle = await pool.baseten(resource)
     await pool.keep(store.connections().keys())
     assert (await pool.baseten(resource)).client is handle.client
 
+    store.drop_connection("Connection", namespace, "baseten")
     await pool.keep(())
+    with pytest.raises(ConnectionNotFound):
+        await pool.baseten(resource)
+    going = deleted(resource, baseten.url)
+    assert (await pool.baseten(going)).client is handle.client
+    assert pool.place(going) == place(baseten.url)
+    with pytest.raises(ConnectionNotFound):
+        await pool.baseten(deleted(resource, "http://127.0.0.1:1"))
+
+    clock.passed = AFTERLIFE + 2
+    await pool.keep(())
+    with pytest.raises(ConnectionNotFound):
+        await pool.baseten(going)
     await handle.client.probe()
-    passed = RETIREMENT + 1
+    clock.passed += RETIREMENT + 1
     await pool.keep(())
     with pytest.raises(RemoteUnreachable):
         await handle.client.environment("m-greeter", "production")
     await pool.aclose()
+
+
+async def test_a_secret_that_is_gone_does_not_keep_what_goes_from_being_restored(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    store.put_connection(connection("baseten", namespace, baseten.url))
+    pool = pool_of(kube, store, clock)
+    resource = resource_of(namespace)
+    handle = await pool.baseten(resource)
+    await asyncio.to_thread(controlplane.kubectl, "delete", "secret", "baseten", "-n", namespace)
+    clock.passed = 61.0
+    with pytest.raises(ConnectionNotFound):
+        await pool.baseten(resource)
+    assert (await pool.baseten(deleted(resource, baseten.url))).client is handle.client
+
+    # A process that has just started has nothing open.
+    fresh = pool_of(kube, store, clock)
+    with pytest.raises(ConnectionNotFound):
+        await fresh.baseten(deleted(resource, baseten.url))
+    await pool.aclose()
+    await fresh.aclose()

@@ -106,6 +106,8 @@ class Cluster(Finalizers):
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.objects: dict[Key, dict[str, Any]] = {}
+        self.endpoint = "https://gateway"
+        """Where the connection leads to."""
         self.status_writes = 0
         self.events: list[Event] = []
         self.lost_status = False
@@ -159,7 +161,7 @@ class Cluster(Finalizers):
         self.events.append(event)
 
     def place(self, resource: Managed) -> str | None:
-        return "https://gateway"
+        return self.endpoint
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         raise NotImplementedError

@@ -45,6 +45,8 @@ class World(Finalizers):
         self.status_writes: list[dict[str, Any]] = []
         self.events: list[Event] = []
         self.gate: Gate[Key] = Gate()
+        self.endpoint = "https://api"
+        """Where the connection leads to."""
         self.missing: str | None = None
         self.deaf = False
         """The API server takes no status."""
@@ -66,6 +68,7 @@ class World(Finalizers):
             return special
         if request.method == "PATCH":
             values = self.values[request.url.path.split("/")[5]]
+            body = body.get("autoscaling_settings", body)
             asyncio.get_running_loop().call_later(self.lag, lambda: values.update(body))
             return reply(200, {"status": self.status_word, "message": "fine"})
         listed = [
@@ -109,7 +112,7 @@ class World(Finalizers):
 
     # the reconcilers' connections
     def place(self, resource: Managed) -> str | None:
-        return "https://api"
+        return self.endpoint
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
         raise NotImplementedError

@@ -35,6 +35,10 @@ from setpoint.resources.connection import BasetenConnection, BifrostConnection, 
 RETIREMENT = 330.0
 """Seconds after which a replaced client is closed: longer than any request of its may take."""
 
+AFTERLIFE = 660.0
+"""Seconds for which the client of a connection that was deleted serves resources that are deleted, too: longer than one may
+take to be finished."""
+
 
 class _Client(Protocol):
     async def aclose(self) -> None: ...
@@ -69,7 +73,11 @@ class _Open(Generic[C]):
     gate: Gate[Key] = field(default_factory=Gate)
     fingerprint: tuple[object, ...] = ()
     client: C | None = None
+    connection: Connection | ClusterConnection | None = None
+    """What the client was opened for."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    gone_at: float | None = None
+    """When the connection was found to be deleted."""
 
 
 class ConnectionPool:
@@ -119,7 +127,7 @@ class ConnectionPool:
         remote = connection.spec.baseten
         if remote is None:
             raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Baseten (spec.baseten is not set)")
-        return await self._open_baseten(connection, remote, fresh=fresh)
+        return await self._open_baseten(connection, remote, fresh=fresh, going=_is_going(resource))
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
         """Return the open connection to a Bifrost gateway of a resource; raises as `baseten`."""
@@ -127,7 +135,7 @@ class ConnectionPool:
         remote = connection.spec.bifrost
         if remote is None:
             raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Bifrost (spec.bifrost is not set)")
-        return await self._open_bifrost(connection, remote, fresh=fresh)
+        return await self._open_bifrost(connection, remote, fresh=fresh, going=_is_going(resource))
 
     def url(self, connection: Connection | ClusterConnection) -> str:
         """Return the base URL of a connection."""
@@ -164,10 +172,17 @@ class ConnectionPool:
         return version, frozenset(handle.gate.open()) - {key}
 
     async def keep(self, there: Collection[Key]) -> None:
-        """Let go of all connections but these: the others are not there any more."""
-        gone: list[_Open[Any]] = [self._baseten.pop(key) for key in self._baseten.keys() - there]
-        gone += [self._bifrost.pop(key) for key in self._bifrost.keys() - there]
-        self._retired += [(self._clock.monotonic() + RETIREMENT, one.client) for one in gone if one.client is not None]
+        """Let go of all connections but these: the others are not there any more, and serve only what goes with them."""
+        now = self._clock.monotonic()
+        opened: tuple[dict[Key, _Open[Any]], ...] = (self._baseten, self._bifrost)
+        for entries in opened:
+            for key, entry in list(entries.items()):
+                if key in there:
+                    entry.gone_at = None
+                elif entry.client is None or now - (entry.gone_at or now) > AFTERLIFE:
+                    self._retire(entries.pop(key))
+                else:
+                    entry.gone_at = entry.gone_at or now
         await self._close_retired()
 
     async def aclose(self) -> None:
@@ -182,20 +197,24 @@ class ConnectionPool:
             await client.aclose()
 
     async def _open_baseten(
-        self, connection: Connection | ClusterConnection, remote: BasetenConnection, *, fresh: bool
+        self, connection: Connection | ClusterConnection, remote: BasetenConnection, *, fresh: bool, going: bool = False
     ) -> Handle[Baseten]:
         async def credential(read: Read) -> Credential:
             return await _baseten_credential(remote, read)
 
-        return await self._handle(self._baseten, connection, remote.url, Baseten.connect, credential, fresh=fresh)
+        return await self._handle(
+            self._baseten, connection, remote.url, Baseten.connect, credential, fresh=fresh, going=going
+        )
 
     async def _open_bifrost(
-        self, connection: Connection | ClusterConnection, remote: BifrostConnection, *, fresh: bool
+        self, connection: Connection | ClusterConnection, remote: BifrostConnection, *, fresh: bool, going: bool = False
     ) -> Handle[Bifrost]:
         async def credential(read: Read) -> Credential:
             return await _bifrost_credential(remote, read)
 
-        return await self._handle(self._bifrost, connection, remote.url, Bifrost.connect, credential, fresh=fresh)
+        return await self._handle(
+            self._bifrost, connection, remote.url, Bifrost.connect, credential, fresh=fresh, going=going
+        )
 
     async def _usable(self, resource: Managed) -> Connection | ClusterConnection:
         """Return the connection of a resource, if the resource's namespace may use it."""
@@ -207,8 +226,30 @@ class ConnectionPool:
         return connection
 
     def _known(self, resource: Managed) -> Connection | ClusterConnection | None:
+        """Return the connection of a resource; of one that is deleted, the one that was deleted in the same breath."""
         key = self._store.referred(resource.metadata.namespace, resource.spec.connection_ref)
-        return None if key is None else self._store.connection(*key)
+        known = None if key is None else self._store.connection(*key)
+        origin = resource.status.origin
+        if not _is_going(resource) or origin is None or (known is not None and self._leads_to(known, origin.endpoint)):
+            return known
+        return self._departed(resource, origin.endpoint) or known
+
+    def _departed(self, resource: Managed, endpoint: str) -> Connection | ClusterConnection | None:
+        """Return the connection that the resource referred to and that is gone, but is still open."""
+        reference = resource.spec.connection_ref
+        opened: tuple[dict[Key, _Open[Any]], ...] = (self._baseten, self._bifrost)
+        for kind in reference.kinds:
+            key = Key(kind, resource.metadata.namespace if kind == Connection.kind() else "", reference.name)
+            for entries in opened:
+                entry = entries.get(key)
+                if entry is None or entry.connection is None or self._store.connection(*key) is not None:
+                    continue
+                if self._leads_to(entry.connection, endpoint):
+                    return entry.connection
+        return None
+
+    def _leads_to(self, connection: Connection | ClusterConnection, endpoint: str) -> bool:
+        return place(self.url(connection)) == endpoint
 
     def _missing(self, resource: Managed) -> ConnectionNotFound | ConnectionNotAllowed:
         wanted = resource.spec.connection_ref
@@ -256,7 +297,9 @@ class ConnectionPool:
         credential: Callable[[Read], Awaitable[Credential]],
         *,
         fresh: bool,
+        going: bool,
     ) -> Handle[C]:
+        """Return the open connection; `going`: for a resource that is deleted, perhaps together with the Secret."""
         asked = self._clock.monotonic()
         title = _title(connection)
         refusal = self._hosts.refusal(url, namespaced=isinstance(connection, Connection))
@@ -269,7 +312,12 @@ class ConnectionPool:
         key = Key(connection.kind(), connection.metadata.namespace, connection.metadata.name)
         entry = entries.setdefault(key, _Open())
         async with entry.lock:
-            client = await self._client(entry, connection, url, connect, await credential(read), read)
+            try:
+                client = await self._client(entry, connection, url, connect, await credential(read), read)
+            except ConnectionNotFound:
+                if not going or entry.client is None or not _is_same(entry.connection, connection):
+                    raise
+                client = entry.client
         await self._close_retired()
         return Handle(name=title, client=client, gate=entry.gate)
 
@@ -301,10 +349,14 @@ class ConnectionPool:
         except ValueError as error:
             raise ConnectionNotAllowed(f"{_title(connection)}: {error}") from None
         if entry.client is not None:
-            self._retired.append((self._clock.monotonic() + RETIREMENT, entry.client))
+            self._retire(entry)
             entry.gate.probe_now()
-        entry.client, entry.fingerprint = client, fingerprint
+        entry.client, entry.fingerprint, entry.connection = client, fingerprint, connection
         return client
+
+    def _retire(self, entry: _Open[Any]) -> None:
+        if entry.client is not None:
+            self._retired.append((self._clock.monotonic() + RETIREMENT, entry.client))
 
     def _check(self, connection: Connection | ClusterConnection, url: str) -> Check | None:
         """Return what judges addresses: a namespace's connections are held against the list, administrators' are not."""
@@ -323,6 +375,14 @@ class ConnectionPool:
         while self._retired and self._retired[0][0] <= now:
             _, client = self._retired.pop(0)
             await client.aclose()
+
+
+def _is_same(known: Connection | ClusterConnection | None, other: Connection | ClusterConnection) -> bool:
+    return known is not None and (known.metadata.uid, known.spec) == (other.metadata.uid, other.spec)
+
+
+def _is_going(resource: Managed) -> bool:
+    return resource.metadata.deletion_timestamp is not None
 
 
 def _title(connection: Connection | ClusterConnection) -> str:

@@ -19,6 +19,8 @@ from setpoint.resources.common import API_VERSION, Managed
 log = logging.getLogger(__name__)
 
 COMPONENT = "setpoint"
+ENDING = "because it is being terminated"
+"""What the API server says of a namespace in which nothing can be created any more; the log has what happened there."""
 BACKLOG = 2000
 RATE = 50
 """Events a second at most, as many as a kubelet posts."""
@@ -83,9 +85,11 @@ class EventPoster:
             try:
                 await self._kube.create(path, body)
             except RequestRefused as error:
-                if not self._refused:
+                if ENDING in str(error):
+                    log.debug("an Event was not posted: %s", error)
+                elif not self._refused:
                     log.warning("Events are not posted: %s", error)
-                self._refused = True
+                    self._refused = True
             except (ClusterUnavailable, ResourceGone) as error:
                 log.debug("an Event was not posted: %s", error)
             finally:

@@ -134,9 +134,14 @@ class Memory:
         return False
 
     def adopt(self, shown: StatusBase, now: datetime, monotonic: float) -> None:
-        """Go on from a status that another process wrote, be it a predecessor's last one or somebody's correction."""
-        self.status = shown
+        """Go on from a status that another process wrote, be it a predecessor's last one or somebody's correction.
+
+        One that was wiped tells nothing: what is remembered of it is written again.
+        """
         self.told = [shown]
+        if shown.observed_generation < 0 and shown.origin is None and self.status.observed_generation >= 0:
+            return
+        self.status = shown
         self._take_up(shown, now, monotonic)
 
     def contention(self, now: float) -> str | None:

@@ -1,0 +1,237 @@
+"""What was found belongs to the thing it was found on: moves, successors, renames and a status that was lost."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from setpoint.reconcile.controller import Controller
+from setpoint.reconcile.ports import Key
+from setpoint.resources.common import FINALIZER, REQUESTED_AT
+from tests.unit.test_reconcile import World, operator, play, reply
+
+NAMED = {"modelName": "llama", "deployment": "a"}
+
+
+def delete(world: World, controller: Controller, key: Key) -> None:
+    """Delete a resource, and let the watch tell."""
+    world.delete(key)
+    controller.changed(key) if key in world.objects else controller.gone(key)
+
+
+def told(world: World, reason: str) -> list[str]:
+    """Return the messages of the Events of a reason."""
+    return [event.message for event in world.events if event.reason == reason]
+
+
+class Models:
+    """The names of the models there are, answered before anything else."""
+
+    def __init__(self, world: World, **ids: str) -> None:
+        self.ids = ids
+        world.answer = self._answer
+
+    def _answer(self, request: httpx.Request) -> httpx.Response | None:
+        if request.url.path == "/v1/models":
+            return reply(200, {"models": [{"id": id_, "name": name} for name, id_ in self.ids.items()]})
+        model = request.url.path.split("/")[3]
+        return None if model in self.ids.values() else reply(404, {"message": "no such model"})
+
+
+def test_a_move_takes_a_new_baseline_and_says_what_was_left_behind() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m")
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            assert world.objects[key]["status"]["origin"] == {"endpoint": "https://api", "id": "m/a"}
+            world.endpoint = "https://other"
+            world.values = {"a": {"min_replica": 1, "max_replica": 5}}
+            await asyncio.sleep(100)
+            status = world.objects[key]["status"]
+            assert status["origin"] == {"endpoint": "https://other", "id": "m/a"}
+            assert status["baseline"]["maxReplica"] == 5
+            assert world.values["a"]["max_replica"] == 3
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert world.values["a"] == {"min_replica": 1, "max_replica": 5}, "what it had, not what the other one had"
+        [message] = told(world, "TargetMoved")
+        assert "https://other now" in message
+        assert 'm/a at https://api keeps {"maxReplica":3}' in message
+        assert '"maxReplica":8' in message
+        assert told(world, "DriftCorrected") == []
+
+    play(scene)
+
+
+def test_a_move_that_nobody_saw_restores_nothing_elsewhere() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore")
+        async with operator(world):
+            await asyncio.sleep(20)
+        world.endpoint = "https://other"
+        world.values = {"a": {"min_replica": 1, "max_replica": 5}}
+        world.delete(key)
+        async with operator(world):
+            await asyncio.sleep(20)
+        assert key not in world.objects
+        assert world.values["a"] == {"min_replica": 1, "max_replica": 5}
+        assert told(world, "Restored") == []
+        [message] = told(world, "NotRestored")
+        assert "https://other now" in message
+        assert '"maxReplica":8' in message
+
+    play(scene)
+
+
+def test_a_successor_under_the_same_name_has_its_own_baseline() -> None:
+    async def scene(world: World) -> None:
+        models = Models(world, llama="m1")
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m", target=NAMED)
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            models.ids = {"llama": "m2"}
+            world.values["a"] = {"min_replica": 0, "max_replica": 5}
+            await asyncio.sleep(500)
+            assert world.ready(key) == ("True", "Synced")
+            assert world.objects[key]["status"]["baseline"]["maxReplica"] == 5
+            [message] = told(world, "TargetChanged")
+            assert "was m1/a before and is m2/a now" in message
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert world.values["a"]["max_replica"] == 5
+
+    play(scene)
+
+
+@pytest.mark.parametrize("confirmed", ["edit", "requestedAt", "never"])
+def test_a_renamed_target_is_not_written_to_before_somebody_confirms_it(confirmed: str) -> None:
+    async def scene(world: World) -> None:
+        models = Models(world, llama="m1")
+        key = world.add("a", {"maxReplica": 3}, interval="1m", target=NAMED)
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            models.ids = {"llama-old": "m1", "llama": "m2"}
+            await asyncio.sleep(500)
+            assert world.ready(key) == ("False", "TargetRenamed")
+            assert world.has(key, "Stalled")
+            world.values["a"] = {"min_replica": 0, "max_replica": 5}
+            await asyncio.sleep(500)
+            assert world.values["a"]["max_replica"] == 5
+            message = next(one["message"] for one in world.objects[key]["status"]["conditions"])
+            assert "modelName llama meant m1/a and means m2/a now, while m1/a is named llama-old" in message
+            match confirmed:
+                case "edit":
+                    world.edit(key, interval="2m")
+                case "requestedAt":
+                    metadata = world.objects[key]["metadata"]
+                    world.objects[key]["metadata"] = {**metadata, "annotations": {REQUESTED_AT: "now"}}
+                case _:
+                    pass
+            controller.changed(key)
+            await asyncio.sleep(100)
+        if confirmed == "never":
+            assert world.ready(key) == ("False", "TargetRenamed")
+            assert world.values["a"]["max_replica"] == 5
+        else:
+            assert world.ready(key) == ("True", "Synced")
+            assert world.objects[key]["status"]["origin"]["id"] == "m2/a"
+
+    play(scene)
+
+
+def test_a_renamed_target_is_restored_by_its_id() -> None:
+    async def scene(world: World) -> None:
+        models = Models(world, llama="m1")
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", target=NAMED)
+        async with operator(world):
+            await asyncio.sleep(20)
+        models.ids = {"llama-old": "m1", "llama": "m2"}
+        world.delete(key)
+        async with operator(world):
+            await asyncio.sleep(20)
+        patched = [path for _, method, path, _ in world.requests if method == "PATCH"]
+        assert {path.split("/")[3] for path in patched} == {"m1"}
+        assert len(told(world, "Restored")) == 1
+
+    play(scene)
+
+
+def test_the_finalizer_is_what_policy_and_status_ask_for() -> None:
+    async def scene(world: World) -> None:
+        key = world.add("a", {"maxReplica": 3}, interval="1m")
+        async with operator(world) as controller:
+
+            def finalizers() -> list[str]:
+                return list(world.objects[key]["metadata"].get("finalizers", []))
+
+            await asyncio.sleep(20)
+            assert finalizers() == []
+            world.edit(key, deletionPolicy="Restore")
+            controller.changed(key)
+            await asyncio.sleep(5)
+            assert finalizers() == [FINALIZER], "though nothing had to be written"
+            world.objects[key] = {
+                **world.objects[key],
+                "metadata": {**world.objects[key]["metadata"], "finalizers": []},
+            }
+            await asyncio.sleep(100)
+            assert finalizers() == [FINALIZER]
+            world.edit(key, suspend=True)
+            world.objects[key] = {
+                **world.objects[key],
+                "metadata": {**world.objects[key]["metadata"], "finalizers": []},
+            }
+            controller.changed(key)
+            await asyncio.sleep(5)
+            assert finalizers() == [FINALIZER]
+            world.edit(key, deletionPolicy="Orphan")
+            controller.changed(key)
+            await asyncio.sleep(5)
+            assert finalizers() == []
+
+    play(scene)
+
+
+def test_a_status_that_was_lost_is_told_and_nothing_is_made_up_for_it() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore")
+        async with operator(world):
+            await asyncio.sleep(20)
+        world.objects[key] = {**world.objects[key], "status": {"observedGeneration": -1}}
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            assert len(told(world, "BaselineLost")) == 1
+            assert world.ready(key) == ("True", "Synced")
+            assert "baseline" not in world.objects[key]["status"]
+            writes = len(world.writes())
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert key not in world.objects
+        assert len(world.writes()) == writes
+        [message] = told(world, "NotRestored")
+        assert "status was lost" in message
+
+    play(scene)
+
+
+def test_orphan_and_back_takes_what_is_there_for_a_lost_baseline() -> None:
+    async def scene(world: World) -> None:
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore")
+        world.objects[key]["metadata"]["finalizers"] = [FINALIZER]
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            for policy in ("Orphan", "Restore"):
+                world.edit(key, deletionPolicy=policy)
+                controller.changed(key)
+                await asyncio.sleep(20)
+        status: dict[str, Any] = world.objects[key]["status"]
+        assert status["baseline"]["maxReplica"] == 3
+        assert "lost" not in status["origin"]
+
+    play(scene)

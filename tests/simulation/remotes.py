@@ -24,6 +24,8 @@ Thing = tuple[str, ...]
 Values = dict[str, Any]
 
 PROVIDER = "openai"
+THERE = "there"
+"""Beside the settings of a row: whether there is one."""
 MODELS, CHAINS, ROWS = ("m0", "m1"), ("c0",), ("g0", "g1", "g2")
 CHAINLETS = ("A", "B", "C")
 
@@ -129,13 +131,14 @@ class Remotes:
         found = self.gateway.find(name, PROVIDER)
         assert len(found) <= 1, "there is never a second row"
         if not found:
-            return {"budgets": (), "rate_limit": ()}
+            return {"budgets": (), "rate_limit": (), THERE: False}
         spec = self.gateway.state(found[0]["id"])
         rate = spec.rate_limit or RateLimitSpec()
         tokens = (rate.token_max_limit, rate.token_reset_duration) if rate.token_max_limit else ()
         return {
             "budgets": tuple(sorted((one.reset_duration, one.max_limit) for one in spec.budgets)),
             "rate_limit": tokens,
+            THERE: True,
         }
 
 

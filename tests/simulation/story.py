@@ -218,7 +218,7 @@ class Story(Surroundings):
                 raise Violation(f"{key}: {thing} is {shown} and should be {wanted}; it says {ready(body)}")
         expected = ("True", "Synced") if mine else ("False", "Conflict")
         if spec.get("mode") == "Observe":
-            expected = ("True", "Observed") if equal else ("False", "DriftDetected")
+            expected = ("True", "Observed") if equal else ("True", "DriftDetected")
         if ready(body) != expected:
             raise Violation(f"{key} says {body['status']['conditions']} and should be {expected}")
 

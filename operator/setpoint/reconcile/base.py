@@ -208,6 +208,7 @@ class Reconciler(Kind[C, R, S, T]):
         if lacking:
             baseline = self.baseline(memory.status, seen.settings, desired)
             memory.status = memory.status.model_copy(update={"baseline": baseline})
+        if dict(memory.status).get("baseline") is not None:
             await attempt.hold(memory.status)
         memory.drifted = bool(drift)
         if not drift:

@@ -218,13 +218,13 @@ class Controller:
         """Do what is to be done for a resource now; None where it is another one by now, which was queued."""
         reconciler = self._reconcilers[key.kind]
         memory = self._remember(key, resource)
-        resource = _with_newest_status(resource, memory)
+        shown, resource = resource, _with_newest_status(resource, memory)
         attempt = self._attempt(key, resource, priority)
         going = resource.metadata.deletion_timestamp is not None
         try:
             if going:
                 return await finish(reconciler, resource, memory, attempt, self._clock.monotonic())
-            await self._keep_finalizer(resource)
+            await self._keep_finalizer(shown)
             return await reconciler.reconcile(resource, memory, attempt)
         except ResourceGone:
             self._vanished(key, resource)
@@ -285,8 +285,10 @@ class Controller:
             ClusterUnavailable: the API server did not take it.
         """
         try:
-            shown = self._shown(key, resource)
-            await self._send(key, resource, shown.status.with_baseline_of(status))
+            shown = self._shown(key, resource).status
+            saved = shown.with_baseline_of(status)
+            if saved != shown:
+                await self._send(key, resource, saved)
             await self._reporter.hold(resource)
         except (ResourceGone, ResourceChanged):
             self.changed(key)

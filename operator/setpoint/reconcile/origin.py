@@ -29,15 +29,15 @@ def lost(resource: Managed) -> bool:
 
 
 def needs_finalizer(resource: Managed) -> bool:
-    """Tell whether something is to be done when the resource is deleted, by its policy and its status."""
+    """Tell whether something is, or may be, to be done when the resource is deleted, by its policy and its status.
+
+    One that is there stays as long as the policy asks for one: what it is for may be about to be saved.
+    """
+    if resource.spec.deletion_policy is DeletionPolicy.ORPHAN:
+        return False
     status = dict(resource.status)
-    match resource.spec.deletion_policy:
-        case DeletionPolicy.ORPHAN:
-            return False
-        case DeletionPolicy.RESTORE:
-            return status.get("baseline") is not None or lost(resource)
-        case DeletionPolicy.DELETE:
-            return bool(status.get("created")) or lost(resource)
+    undo = "baseline" if resource.spec.deletion_policy is DeletionPolicy.RESTORE else "created"
+    return bool(status.get(undo)) or FINALIZER in resource.metadata.finalizers
 
 
 def moved(status: StatusBase, endpoint: str) -> Event:

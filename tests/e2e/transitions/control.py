@@ -46,7 +46,7 @@ def courses(tweak: Tweak, policies: tuple[str, ...]) -> Mapping[str, list[Step]]
         return Step(transition, put(name, value, number), judge, applies=False)
 
     suspended = told("True", "Synced", "Suspended")
-    observing = told("False", "DriftDetected", "Drifted")
+    observing = told("True", "DriftDetected", "Drifted")
     return {
         "interval": [
             Step("", put("interval", UNSET, 3)),

@@ -86,6 +86,19 @@ def test_a_move_that_nobody_saw_restores_nothing_elsewhere() -> None:
     play(scene)
 
 
+def test_a_move_to_where_nobody_answers_is_not_ready() -> None:
+    async def scene(world: World) -> None:
+        key = world.add("a", {"maxReplica": 3}, interval="1m")
+        async with operator(world):
+            await asyncio.sleep(20)
+            world.endpoint = "https://other"
+            world.answer = lambda _: reply(503)
+            await asyncio.sleep(70)
+            assert world.ready(key) == ("Unknown", "RemoteError")
+
+    play(scene)
+
+
 def test_a_successor_under_the_same_name_has_its_own_baseline() -> None:
     async def scene(world: World) -> None:
         models = Models(world, llama="m1")

@@ -1,12 +1,13 @@
 """Whatever the API server does to the operator: each kind ends at its spec, and what is gone is not enforced."""
 
 import re
+from collections import Counter
 
 import pytest
 
 from tests.e2e.faults import table
 from tests.e2e.faults.ground import KINDS, NAME, PLURALS, Ground
-from tests.e2e.faults.proxy import Rule, refusal, watch_error
+from tests.e2e.faults.proxy import Rule, Seen, refusal, watch_error
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -72,7 +73,11 @@ def test_a_watch_that_reports_an_error_is_begun_anew(here: Ground, code: int, co
 
 
 def test_credentials_that_are_refused_for_a_while_end_nothing(here: Ground) -> None:
-    """401, as from an API server that has just started, or whose authenticators cannot be reached."""
+    """401, as from an API server that has just started, or whose authenticators cannot be reached.
+
+    kopf's own session was closed at each of them, under watches whose answer had just begun: they waited in vain for 70 s, or
+    ended the process with `RuntimeError: Connection closed.`
+    """
     here.apply_all(7)
     here.settled(7)
     operator = here.operator
@@ -85,6 +90,29 @@ def test_credentials_that_are_refused_for_a_while_end_nothing(here: Ground) -> N
     assert here.kube.fired == ["401"] * 12
     assert here.operator is operator, "it went on"
     here.held("API server answers 401 to lists, watches and reads", bound=3)
+
+
+def test_a_watch_that_is_refused_leaves_the_others_alone(here: Ground) -> None:
+    """Each of the others is begun once after the cut, whatever one of them is answered meanwhile."""
+    here.apply_all(7)
+    here.settled(7)
+    opened: Counter[str] = Counter()
+    inspect = here.kube.inspect
+
+    def count(seen: Seen) -> None:
+        inspect(seen)
+        if "watch=true" in seen.path:
+            opened[seen.path.partition("?")[0].rpartition("/")[2]] += 1
+
+    here.kube.watches = False
+    here.kube.inspect = count
+    refused = re.compile("/deploymentautoscalings.*watch=true")
+    here.kube.rules.append(Rule("401", "GET", refused, "before", answer=refusal(401, "Unauthorized"), count=3))
+    here.apply_all(8)
+    here.kube.watches = True
+    here.settled(8)
+    assert here.kube.fired == ["401"] * 3
+    assert opened == dict.fromkeys([*PLURALS.values(), "connections", "clusterconnections"], 1)
 
 
 @pytest.mark.parametrize("kind", PLURALS)

@@ -6,6 +6,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 from tests.controlplane.fixtures import controlplane, namespace
 from tests.e2e.faults import table as faults
+from tests.e2e.transcripts import pytest_runtest_makereport
 from tests.e2e.transitions import table as transitions
 from tests.simulators.fixtures import baseten, baseten_process, bifrost, bifrost_process
 from tests.tables import TABLES, Table, noted, pytest_runtest_logreport, pytest_terminal_summary
@@ -19,6 +20,7 @@ __all__ = [
     "namespace",
     "noted",
     "pytest_runtest_logreport",
+    "pytest_runtest_makereport",
     "pytest_terminal_summary",
 ]
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e import transcripts
 from tests.e2e.installation import Installation, of_deploy
 from tests.waiting import eventually
 
@@ -47,6 +48,7 @@ class OperatorProcess:
         self.health = health
         self._metrics = metrics
         self.log_file = Path(folder.name) / "log"
+        transcripts.began(self.pid, self.log_file)
 
     @classmethod
     def start(
@@ -107,9 +109,9 @@ class OperatorProcess:
             try:
                 eventually(operator.is_ready, timeout=90)
             except AssertionError:
-                text = operator.log()
+                text = operator._last_words()
                 operator.kill()
-                raise AssertionError(f"the operator did not become ready:\n{text[-4000:]}") from None
+                raise AssertionError(f"the operator did not become ready:\n{text}") from None
             except BaseException:
                 operator.kill()
                 raise
@@ -123,7 +125,7 @@ class OperatorProcess:
     def is_ready(self) -> bool:
         """Tell what the readiness endpoint says; a process that has ended is an error."""
         if self._process.poll() is not None:
-            raise AssertionError(f"the operator ended with {self._process.returncode}:\n{self.log()[-4000:]}")
+            raise AssertionError(f"the operator ended with {self._process.returncode}:\n{self._last_words()}")
         return self.probe("/readyz")[0] == 200
 
     def probe(self, path: str) -> tuple[int, str]:
@@ -139,6 +141,11 @@ class OperatorProcess:
     def log(self) -> str:
         """Return everything the operator has logged."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def _last_words(self) -> str:
+        """Return the log's tail for an error."""
+        transcripts.told(self.pid)
+        return transcripts.tail(self.log_file)
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the process."""
@@ -191,6 +198,7 @@ class OperatorProcess:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        transcripts.ends(self.pid)
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
@@ -202,13 +210,13 @@ class OperatorProcess:
         if not self.log_file.exists():
             return
         ended = self._process.poll()
-        text = self.log()[-6000:]
+        text = self._last_words() if error is not None or ended is not None else ""
         if ended is None:
             self.stop()
         else:
             self.kill()
         if error is not None:
-            sys.stderr.write(f"operator's log:\n{text}\n")
+            error.add_note(f"the operator's log ends with:\n{text}")
         elif ended is not None:
             raise AssertionError(f"the operator ended by itself with {ended}:\n{text}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e import transcripts
 from tests.simulators.bifrost.process import BifrostSimulator
 from tests.simulators.journal import JournalEntry
 from tests.simulators.process import BasetenSimulator
@@ -31,6 +32,7 @@ def connection(name: str, namespace: str, url: str, **spec: Any) -> Object:
 
 def secret(name: str, namespace: str, key: str) -> Object:
     """Return a Secret with an API key."""
+    transcripts.hide(key)
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import transcripts
 from tests.e2e.process import OperatorProcess
 from tests.e2e.stage import GatewayStage, Object
 from tests.simulators.bifrost.specs import GLOBAL_ROW, Generation
@@ -28,6 +29,7 @@ def stalled(gateway: GatewayStage, name: str, reason: str, *, timeout: float = 3
 
 def secret(gateway: GatewayStage, **values: str) -> None:
     """Apply the Secret bifrost."""
+    transcripts.hide(*values.values())
     metadata = {"name": "bifrost", "namespace": gateway.namespace}
     gateway.plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e import transcripts
 from tests.e2e.faults import table
 from tests.e2e.faults.proxy import HttpProxy, Rule, Seen, When
 from tests.e2e.process import OperatorProcess
@@ -80,6 +81,7 @@ class Ground(Place):
 
     def secrets(self, key: str = SENTINEL, password: str = PASSWORD) -> tuple[Object, Object]:
         """Return the Secrets of both connections."""
+        transcripts.hide(password)
         login = secret("bifrost", self.namespace, "") | {"stringData": {"username": USER, "password": password}}
         return secret("baseten", self.namespace, key), login
 

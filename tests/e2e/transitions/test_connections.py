@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import transcripts
 from tests.e2e.stage import Object, Stage
 from tests.e2e.transitions import actors
 from tests.e2e.transitions.actors import Actor, exchange
@@ -236,5 +237,6 @@ def test_namespaces(scene: Scene) -> None:
 
 
 def _secret(name: str, namespace: str, **data: str) -> Object:
+    transcripts.hide(*data.values())
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}

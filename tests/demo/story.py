@@ -69,7 +69,7 @@ class Story(Chapter):
         self._screen.say("\nEverything goes on running. In another terminal:", style="bold")
         commands = [
             "kubectl get setpoint -A",
-            f"kubectl describe das -n {self._namespace} llama-development",
+            f"kubectl describe das -n {self._namespace} llama-production",
             f"kubectl edit das -n {self._namespace} llama-canary",
             f"kubectl get events -n {self._namespace} --watch",
             f"curl -s {self._remote.url}/_control/summary -d '{{}}'",
@@ -160,27 +160,27 @@ class Story(Chapter):
         )
         screen.say("\nWhat the operator wrote at the remote, one request for each resource:")
         screen.requests(self._remote.journal(since=since, method="PATCH"))
-        development = self._remote.settings(model=MODEL, deployment="development") or {}
+        production = self._remote.settings(model=MODEL, environment="production") or {}
         self._check(
-            (development.get("min_replica"), development.get("max_replica")) == (0, 7),
-            f"The remote should have 0 to 7 replicas for llama-development, but has {development}.",
+            (production.get("min_replica"), production.get("max_replica")) == (2, 10),
+            f"The remote should have 2 to 10 replicas for llama-production, but has {production}.",
         )
 
     def _edit(self) -> None:
         screen = self._screen
-        screen.step("Change one value in Kubernetes: llama-development, maxReplica 7 -> 9")
+        screen.step("Change one value in Kubernetes: llama-production, maxReplica 10 -> 12")
         since = self._remote.last()
-        patch = json.dumps({"spec": {"autoscaling": {"maxReplica": 9}}})
-        self._kubectl("patch", "das", "llama-development", "-n", self._namespace, "--type=merge", "-p", patch)
+        patch = json.dumps({"spec": {"autoscaling": {"maxReplica": 12}}})
+        self._kubectl("patch", "das", "llama-production", "-n", self._namespace, "--type=merge", "-p", patch)
         written = self._until(
             lambda: self._remote.journal(since=since, method="PATCH"), "The change should arrive at the remote"
         )
-        self._until(lambda: self._is("llama-development", "True"), "llama-development should become ready again")
+        self._until(lambda: self._is("llama-production", "True"), "llama-production should become ready again")
         screen.say("The request that arrived at the remote:")
         screen.requests(written)
         self._kubectl(*self._tables)
-        settings = self._remote.settings(model=MODEL, deployment="development") or {}
-        self._check(settings.get("max_replica") == 9, f"The remote should have max_replica 9, but has {settings}.")
+        settings = self._remote.settings(model=MODEL, environment="production") or {}
+        self._check(settings.get("max_replica") == 12, f"The remote should have max_replica 12, but has {settings}.")
 
     def _drift(self) -> None:
         screen = self._screen
@@ -244,10 +244,10 @@ class Story(Chapter):
                 ("time", f"{screen.seconds:.1f} s"),
             ]
         )
-        self._check(len(names) == 7, f"There should be 7 resources, but there are {len(names)}.")
+        self._check(len(names) == 6, f"There should be 6 resources, but there are {len(names)}.")
         self._check(
-            methods["PATCH"] == 6,
-            f"4 resources, 1 edit and 1 correction should cost 6 writes, but there were {methods['PATCH']}.",
+            methods["PATCH"] == 5,
+            f"3 resources, 1 edit and 1 correction should cost 5 writes, but there were {methods['PATCH']}.",
         )
         self._check(statuses[429] == 0, f"No request should be answered with 429, but {statuses[429]} were.")
         leaked = [secret for secret in (KEY, GATEWAY_TOKEN) if secret in self._log]

@@ -21,9 +21,7 @@ GATEWAY_TOKEN = "only-for-the-demo-71d2aa"  # noqa: S105 - of no value elsewhere
 
 GATEWAY_SAMPLE = str(ROOT / "deploy" / "samples" / "governance.yaml")
 
-SAMPLES = tuple(
-    str(ROOT / "deploy" / "samples" / f"{name}.yaml") for name in ("development", "deployment", "environment", "chain")
-)
+SAMPLES = tuple(str(ROOT / "deploy" / "samples" / f"{name}.yaml") for name in ("environment", "deployment", "chain"))
 
 MODEL = "yqv4yjjq"
 CANARY = "q8x4d2z"

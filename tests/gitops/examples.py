@@ -54,6 +54,7 @@ ROWS = (
     Row("DriftDetected", conditions.drift_detected(DRIFT)),
     Row("PlatformScheduleActive", conditions.schedule_active("s1", DRIFT)),
     Row("Conflict", conditions.conflict(TARGET, ["DeploymentAutoscaling ml/older"], whole=True)),
+    Row("TargetRenamed", conditions.renamed("model llama", "m1", "m2", "llama-old")),
     Row(
         "ConnectionNotFound, first 30 s",
         conditions.connection_missing(ConnectionNotFound("there is no Connection baseten"), stalled=False),
@@ -118,6 +119,12 @@ def status(verdict: Verdict, generation: int = 1) -> Object:
     return told(conditions.apply([], verdict, generation, NOW), generation)
 
 
+def contested(generation: int = 1) -> Object:
+    """Return the status of a resource that is in order, and corrected again and again."""
+    said = "maxReplica was corrected 3 times within an hour, last from 5 back to 7: somebody else sets it, too"
+    return told(conditions.apply([], conditions.synced(TARGET), generation, NOW, contested=said), generation)
+
+
 def suspended(generation: int = 1) -> Object:
     """Return the status of a suspended resource that was in order before."""
     before = conditions.apply([], conditions.synced(TARGET), generation, NOW)
@@ -156,4 +163,10 @@ def samples(model: type[Resource]) -> dict[str, tuple[Object, str, str]]:
     if not is_connection(model):
         text = "spec.suspend is true: nothing is read or written"
         found["suspended"] = (shown(model, suspended(), suspend=True), "Suspended", text)
+        drifted = by_name["DriftDetected"]
+        found["drifted"] = (shown(model, status(drifted)), "Healthy", f"{drifted.reason}: {drifted.message}")
+        state = contested()
+        told_too = next(one for one in state["conditions"] if one["type"] == "Contested")
+        message = f"{works.reason}: {works.message}; {told_too['reason']}: {told_too['message']}"
+        found["contested"] = (shown(model, state), "Healthy", message)
     return found

@@ -14,7 +14,7 @@ from setpoint.reconcile.conditions import Reason
 from setpoint.resources import KINDS, Resource
 from tests.controlplane.plane import ControlPlane
 from tests.gitops import lua
-from tests.gitops.examples import ROWS, Row, is_connection, new, status, suspended
+from tests.gitops.examples import ROWS, Row, contested, is_connection, new, status, suspended
 from tests.tools.binaries import tool
 
 pytestmark = pytest.mark.cluster
@@ -94,8 +94,8 @@ class Shown:
 
 
 def test_the_table_has_every_reason_once() -> None:
-    assert {row.verdict.reason for row in ROWS} | {Reason.SUSPENDED} == set(Reason)
-    rest = {"Suspended", "not looked at yet, or edited", "being deleted"}
+    assert {row.verdict.reason for row in ROWS} | {Reason.SUSPENDED, Reason.REPEATEDLY_CORRECTED} == set(Reason)
+    rest = {"RepeatedlyCorrected", "Suspended", "not looked at yet, or edited", "being deleted"}
     assert {row.name for row in ROWS} == table().keys() - rest
 
 
@@ -123,7 +123,7 @@ def test_kstatus_argo_cd_and_kubectl_wait_say_what_is_documented(served: Control
 
 
 @pytest.mark.parametrize("model", MANAGED, ids=lambda model: model.kind())
-def test_suspended_edited_and_deleted_resources(served: ControlPlane, model: type[Resource]) -> None:
+def test_suspended_edited_contested_and_deleted_resources(served: ControlPlane, model: type[Resource]) -> None:
     synced = ROWS[0].verdict
     shown = Shown(served, model)
     shown.tell(status(synced))
@@ -132,6 +132,9 @@ def test_suspended_edited_and_deleted_resources(served: ControlPlane, model: typ
     assert body["metadata"]["generation"] == 2
     assert (kstatus(body), health(body)) == ("InProgress", "Progressing"), "edited"
     assert not shown.waits("Ready"), "kubectl wait heeds the generation of the condition"
+    shown.tell(contested(generation=2))
+    body = shown.get()
+    assert (kstatus(body), health(body)) == ("Current", "Healthy"), "contested"
     shown.patch({"spec": {"suspend": True}})
     shown.tell(suspended(generation=3))
     assert (kstatus(shown.get()), health(shown.get())) == ("Current", "Suspended")

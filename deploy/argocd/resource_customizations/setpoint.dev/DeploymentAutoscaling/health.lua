@@ -46,4 +46,7 @@ else
   hs.status = "Progressing"
   hs.message = "Waiting for a Ready condition"
 end
+if is("Contested") then
+  hs.message = hs.message .. "; " .. told(conditions.Contested)
+end
 return hs

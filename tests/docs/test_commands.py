@@ -24,7 +24,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.cluster
 
 STORIES = (
-    ("quickstart.md", "kubectl.md", "gitops.md", "ownership.md", "upgrade.md"),
+    ("quickstart.md", "conditions.md", "kubectl.md", "gitops.md", "ownership.md", "backup.md", "upgrade.md"),
     ("configuration.md",),
     ("install.md#Helm",),
     ("install.md#kustomize",),
@@ -32,10 +32,10 @@ STORIES = (
 )
 """What is read one after the other, each story with a cluster that has never heard of Setpoint."""
 
-ELSEWHERE = ("docker", "kind", "make")
-"""Programs whose lines are not run here: there is no container engine, and the demo and the tests have their own."""
+ELSEWHERE = ("docker", "kind", "make", "velero")
+"""Programs whose lines are not run here: there is no container engine, no Velero, and the tests have their own."""
 
-WORDS = {"YOUR_KEY": KEY, "YOUR_REGISTRY": "registry.example.com", "NAME": "llama-development"}
+WORDS = {"YOUR_KEY": KEY, "YOUR_REGISTRY": "registry.example.com", "NAME": "llama-production"}
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         str,
         Field(
             description="hosts that connections may reach: name, *.suffix or address, each with an optional :port; "
-            "plain http only to in-cluster hosts and hosts listed here"
+            "plain http only to in-cluster hosts and to entries that begin with http://"
         ),
     ] = DEFAULT_HOSTS
     leader_elect: Annotated[

@@ -90,7 +90,7 @@ class OperatorProcess:
             command = jail(files)
         environment |= {
             **installed.environment,
-            "SETPOINT_ALLOWED_HOSTS": "127.0.0.1",
+            "SETPOINT_ALLOWED_HOSTS": "http://127.0.0.1",
             "SETPOINT_HEALTH_ADDRESS": health,
             "SETPOINT_METRICS_ADDRESS": metrics,
             # One replica, which need not wait for the lease of a killed predecessor; tests of the lease ask for it.

@@ -62,7 +62,7 @@ def pool_of(kube: api.KubeApi, store: Store, clock: LoopClock) -> ConnectionPool
         store=store,
         secrets=Secrets(kube, clock),
         limits=Limits(),
-        hosts=AllowedHosts.parse("127.0.0.1"),
+        hosts=AllowedHosts.parse("http://127.0.0.1"),
         clock=clock,
         cluster_wide=True,
     )

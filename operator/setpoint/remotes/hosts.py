@@ -2,7 +2,8 @@
 
 Who may create a Connection decides where the operator sends requests, so a Connection of a namespace reaches only
 hosts that the operator's list names. A ClusterConnection is made by administrators and may use any host over https.
-Plain http shows the key to the network; it is left to services inside the cluster and to hosts of the list.
+Plain http shows the key to the network; it is left to services inside the cluster and to hosts that the list has with
+`http://` before them, for connections of either kind.
 
 URLs are taken apart by the library that will open them, so that no spelling means one host here and another one there.
 Addresses count only as they are usually written: `0x7f.1` or `2130706433` are no names of the list. Names are not
@@ -22,7 +23,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _LOOKS_LIKE_A_NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
-_ENTRY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(:(?P<port>[0-9]{1,5}))?")
+_ENTRY = re.compile(r"(?P<plain>http://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(:(?P<port>[0-9]{1,5}))?")
 _IN_CLUSTER = (".svc", ".svc.cluster.local")
 _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
@@ -37,6 +38,8 @@ class _Entry:
     """Names below the name are meant, not the name itself."""
     port: int | None
     """None stands for any port."""
+    plain: bool
+    """Plain http is allowed, too."""
 
     def covers(self, host: str | Address, port: int) -> bool:
         if self.port not in {None, port}:
@@ -60,10 +63,10 @@ class AllowedHosts:
 
     @classmethod
     def parse(cls, text: str) -> "AllowedHosts":
-        """Return the list in a text such as `api.baseten.co,*.svc,127.0.0.1:8080,[::1]`; an empty text lists nothing.
+        """Return the list in a text such as `api.baseten.co,*.svc,http://10.0.0.7:8080,[::1]`; an empty text lists nothing.
 
         An entry is a name, `*.` and a name for all names below it, or an address (IPv6 in brackets); each may end
-        with a port, without which it covers all ports.
+        with a port, without which it covers all ports, and begin with `http://`, which allows plain http beside https.
 
         Raises:
             ValueError: an entry is none of these; the message names it.
@@ -121,8 +124,12 @@ class AllowedHosts:
         by_name = any(entry.covers(host, port) and not entry.below for entry in self._entries)
         if namespaced and host in self._kubernetes_api and not by_name:
             return f"host {shown} is the Kubernetes API, which is not in the operator's list of allowed hosts"
-        if url.scheme == "http" and not listed and not _is_in_cluster(host):
-            return f"host {shown} must be reached with https, plain http would show the key"
+        plain = _is_in_cluster(host) or any(entry.plain and entry.covers(host, port) for entry in self._entries)
+        if url.scheme == "http" and not plain:
+            return (
+                f"host {shown} must be reached with https, because plain http shows the key to the network: "
+                f"let the URL begin with https://, or add http://{shown} to the operator's list of allowed hosts"
+            )
         return None
 
 
@@ -147,13 +154,16 @@ def _entry(text: str) -> _Entry:
     match = _ENTRY.fullmatch(text)
     port = int(match["port"]) if match and match["port"] else None
     name = match["host"].lower() if match else ""
+    plain = match is not None and match["plain"] is not None
     below = name.startswith("*.")
     host = _host(name.removeprefix("*.").removeprefix("[").removesuffix("]"))
     numeric = isinstance(host, str) and _LOOKS_LIKE_A_NUMBER.fullmatch(host)
     wrong_wildcard = below and not isinstance(host, str)
     if host is None or numeric or wrong_wildcard or (port is not None and not 0 < port <= _LAST_PORT):
-        raise ValueError(f"{text!r} is not a host name, *.suffix or address with an optional port")
-    return _Entry(host, below, port)
+        raise ValueError(
+            f"{text!r} is not a host name, *.suffix or address, with an optional :port and an optional http://"
+        )
+    return _Entry(host, below, port, plain)
 
 
 def _host(text: str) -> str | Address | None:

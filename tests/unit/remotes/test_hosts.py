@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from setpoint.remotes.hosts import AllowedHosts, place
+from setpoint.settings import DEFAULT_HOSTS
 
-LIST = "api.baseten.co,*.svc,*.svc.cluster.local,127.0.0.1:8080,[2001:db8::1]"
+LIST = "api.baseten.co,*.svc,*.svc.cluster.local,http://127.0.0.1:8080,[2001:db8::1]"
 
 
 @pytest.mark.parametrize(
@@ -96,13 +97,33 @@ def test_a_cluster_connection_may_use_plain_http_inside_the_cluster(url: str) ->
     assert AllowedHosts.parse("").refusal(url, namespaced=False) is None
 
 
-def test_plain_http_is_refused_outside_the_cluster_unless_listed() -> None:
-    hosts = AllowedHosts.parse("127.0.0.1:8080")
+@pytest.mark.parametrize("namespaced", [True, False])
+@pytest.mark.parametrize("url", ["http://api.baseten.co", "http://api.baseten.co:443", "http://10.0.0.7:8080"])
+def test_plain_http_is_refused_outside_the_cluster_though_the_host_is_listed(url: str, *, namespaced: bool) -> None:
+    hosts = AllowedHosts.parse(f"{DEFAULT_HOSTS},10.0.0.7,http://10.0.0.7:9090")
+    host = url.removeprefix("http://")
 
-    assert hosts.refusal("http://127.0.0.1:8080", namespaced=False) is None
-    assert hosts.refusal("http://api.baseten.co", namespaced=False) == (
-        "host api.baseten.co must be reached with https, plain http would show the key"
+    assert hosts.refusal(url.replace("http://", "https://"), namespaced=namespaced) is None
+    assert hosts.refusal(url, namespaced=namespaced) == (
+        f"host {host} must be reached with https, because plain http shows the key to the network: "
+        f"let the URL begin with https://, or add http://{host} to the operator's list of allowed hosts"
     )
+
+
+@pytest.mark.parametrize("namespaced", [True, False])
+@pytest.mark.parametrize(
+    ("entry", "url"),
+    [
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.0.0.1", "http://127.0.0.1:9999"),
+        ("http://*.internal.example", "http://gateway.internal.example"),
+        ("http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
+        ("http://Gateway.ai", "http://gateway.ai"),
+        ("http://gateway.ai", "https://gateway.ai"),
+    ],
+)
+def test_plain_http_is_allowed_where_the_entry_says_so(entry: str, url: str, *, namespaced: bool) -> None:
+    assert AllowedHosts.parse(f"api.baseten.co, {entry}").refusal(url, namespaced=namespaced) is None
 
 
 def test_an_empty_list_allows_no_namespaced_connection() -> None:
@@ -113,6 +134,9 @@ def test_an_empty_list_allows_no_namespaced_connection() -> None:
     "entry",
     [
         "https://api.baseten.co",
+        "http://",
+        "http://http://api.baseten.co",
+        "http://api.baseten.co/v1",
         "api.baseten.co/v1",
         "api baseten.co",
         "api.baseten.co:",

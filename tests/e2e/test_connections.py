@@ -62,7 +62,7 @@ def test_a_connection_to_a_host_that_is_not_allowed_or_not_there(stage: Stage) -
     ready(stage, "elsewhere", "ConnectionNotAllowed")
     ready(stage, "nobody", "RemoteUnreachable")
     ready(stage, "other", "UnexpectedAnswer")
-    assert "is this the right URL?" in stage.condition("spconn", "other")["message"]
+    assert "correct the URL of the connection" in stage.condition("spconn", "other")["message"]
 
 
 def test_another_url_is_looked_at_and_written_to_only_where_it_differs(stage: Stage) -> None:

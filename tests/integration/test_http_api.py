@@ -6,7 +6,9 @@ import json
 import logging
 import ssl
 import traceback
-from collections.abc import AsyncIterator
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -26,6 +28,7 @@ from setpoint.remotes.http import LARGEST_ANSWER, HttpApi
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check, PinnedTransport
+from setpoint.remotes.trust import trusting
 from tests.raw_server import Act, RawServer, Request, answer, hang_up, in_turn, never, raw_server
 from tests.waiting import eventually_async
 
@@ -41,7 +44,7 @@ async def api(
     timeout: float = 5,
     rate: int = 1000,
     key: str = KEY,
-    ca: str | None = None,
+    ca: bytes | None = None,
     check: Check | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     meter: Meter | None = None,
@@ -173,27 +176,166 @@ async def test_a_refusal_is_told_with_the_words_of_the_api() -> None:
         ),
         (answer(503, raw=b"", content_type=""), "answered 503 to {}"),
         (answer(500, {}), "answered 500 to {}"),
-        (answer(302, raw=b"", headers={"Location": "http://127.0.0.1:1/"}), "answered 302 to {} with a redirect"),
-        (answer(200, raw=b"<html>", content_type="text/html"), "answered 200 to {} with text/html that is no"),
-        (answer(200, raw=b'{"a": '), "answered 200 to {} with application/json that is no readable JSON"),
-        (answer(200, raw=b"[" * 500_000), "answered 200 to {} with application/json that is no readable JSON"),
-        (answer(204, raw=b"", content_type=""), "answered 204 to {} with no content type that is no readable JSON"),
-        (answer(200, raw=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"}), "no readable JSON"),
     ],
 )
 async def test_answers_that_cannot_be_used_are_failures_of_the_remote(act: Act, message: str) -> None:
     error, server = await failure(act)
 
-    assert isinstance(error, errors.RemoteFailure)
+    assert type(error) is errors.RemoteFailure
     assert message.format("GET /v1/things/x") in error.message
     assert len(server.requests) == 1
+
+
+def packed(raw: bytes, encoding: str, status: int = 200) -> Act:
+    """Return an act whose answer is said to be packed."""
+    return answer(status, raw=raw, headers={"Content-Encoding": encoding})
+
+
+def headless(content: bytes) -> bytes:
+    """Return what some servers send as deflate, without the header that should be there."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (answer(200, raw=b'{"a": '), "application/json that is no readable JSON"),
+        (answer(200, raw=b"[" * 500_000), "application/json that is no readable JSON"),
+        (answer(200, raw=b"OK", content_type="text/plain"), "text/plain that is no readable JSON"),
+        (answer(200, raw=b"", content_type=""), "nothing in it"),
+        (answer(202, raw=b""), "nothing in it"),
+        (answer(204, raw=b"", content_type=""), "nothing in it"),
+        (packed(b"?", "br"), "a body packed as br, which was not asked for"),
+        (packed(b"{}", "gzip, gzip"), "a body packed as gzip, gzip, which was not asked for"),
+        (packed(b"{}", "gzip"), "a compressed body that cannot be unpacked"),
+        (packed(b"\xff\xff\xff", "deflate"), "a compressed body that cannot be unpacked"),
+        (packed(gzip.compress(b"{}")[:-9], "gzip"), "a compressed body that ends too early"),
+        (packed(b"x", "deflate"), "a compressed body that ends too early"),
+    ],
+)
+async def test_a_success_that_cannot_be_understood_says_that_it_is_one(act: Act, words: str, *, write: bool) -> None:
+    error, server = await failure(act, write=write)
+
+    assert type(error) is errors.UnreadableAnswer
+    assert error.status is not None
+    assert 200 <= error.status < 300
+    assert (
+        error.message == f"Baseten answered {error.status} to {'PATCH' if write else 'GET'} /v1/things/x with {words}"
+    )
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("pack", "encoding"),
+    [
+        (gzip.compress, "gzip"),
+        (gzip.compress, "X-GZip"),
+        (zlib.compress, "deflate"),
+        (headless, "deflate"),
+        (bytes, "identity"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 1000])
+async def test_an_answer_that_was_packed_unasked_is_unpacked(
+    pack: Callable[[bytes], bytes], encoding: str, pieces: int
+) -> None:
+    content = pack(json.dumps({"text": ["x" * number for number in range(300)]}).encode())
+
+    async def in_pieces(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+        )
+        for start in range(0, len(content), max(len(content) // pieces, 1)):
+            writer.write(content[start : start + max(len(content) // pieces, 1)])
+            await writer.drain()
+
+    async with raw_server(in_pieces) as server, api(server.url) as http:
+        assert len((await get(http))["text"]) == 300
+        assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
+async def test_a_refusal_that_was_packed_unasked_is_read() -> None:
+    error, _ = await failure(packed(gzip.compress(b'{"message": "too large"}'), "gzip", 400))
+
+    assert error.api_message == "too large"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_bomb_is_stopped_while_it_is_unpacked(encoding: str) -> None:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16 if encoding == "gzip" else zlib.MAX_WBITS)
+    block = packer.compress(b" " * (8 * LARGEST_ANSWER)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    sent = [0]
+
+    async def bomb(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        while sent[0] < LARGEST_ANSWER:
+            writer.write(f"{len(block):x}\r\n".encode() + block + b"\r\n")
+            await writer.drain()
+            sent[0] += len(block)
+
+    tracemalloc.start()
+    try:
+        error, _ = await failure(bomb, timeout=60)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert type(error) is errors.UnreadableAnswer
+    assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 16 MiB"
+    assert sent[0] < LARGEST_ANSWER, "what came after the bound was not read"
+    assert most < 5 * LARGEST_ANSWER, "nor was more unpacked"
+
+
+PAGE = b"<!doctype html><title>Bifrost</title>"
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (
+            answer(200, raw=PAGE, content_type="text/html; charset=utf-8"),
+            "200 to {} with a page of HTML instead of JSON",
+        ),
+        (packed(gzip.compress(PAGE), "gzip"), "200 to {} with a page of HTML instead of JSON"),
+        (answer(404, raw=PAGE, content_type="text/html"), "404 to {} with text/html"),
+        (answer(404, raw=b"default backend - 404", content_type="text/plain"), "404 to {} with text/plain"),
+        (answer(405, raw=b"Method Not Allowed", content_type="text/plain"), "405 to {} with text/plain"),
+        (answer(400, raw=PAGE, content_type="text/html"), "400 to {} with text/html"),
+        (answer(301, raw=b"", headers={"Location": "/v1/things/x/"}), "301 to {} with a redirect to /v1/things/x/,"),
+        (
+            answer(302, raw=PAGE, headers={"Location": "https://sso.example.com/?a=b"}),
+            "to https://sso.example.com/, which",
+        ),
+        (answer(511, raw=PAGE, content_type="text/html"), "511 to {} with text/html"),
+    ],
+)
+async def test_what_is_not_the_api_is_told_from_it(act: Act, words: str, *, write: bool) -> None:
+    error, server = await failure(act, write=write)
+
+    assert type(error) is errors.UnexpectedAnswer
+    assert words.format("PATCH /v1/things/x" if write else "GET /v1/things/x") in error.message
+    assert error.message.endswith(", so it is not the API that answers; correct the URL of the connection")
+    assert len(server.requests) == 1
+
+
+async def test_a_list_that_is_not_there_means_that_the_api_is_not() -> None:
+    async with raw_server(answer(404, {"message": "no such route"})) as server, api(server.url) as http:
+        with pytest.raises(errors.UnexpectedAnswer, match="no such route, so it is not the API that answers"):
+            await http.request("GET", "/v1/things", {}, urgent=False)
+        with pytest.raises(errors.TargetNotFound):
+            await get(http)
+        with pytest.raises(errors.TargetNotFound):
+            await http.request("POST", "/v1/things", {}, {"of": "another"}, urgent=False)
 
 
 async def test_a_redirect_is_not_followed() -> None:
     async with raw_server(answer(body={})) as target:
         error, _ = await failure(answer(307, raw=b"", headers={"Location": f"{target.url}/stolen"}))
 
-        assert isinstance(error, errors.RemoteFailure)
+        assert isinstance(error, errors.UnexpectedAnswer)
         assert target.connections == 0
 
 
@@ -236,7 +378,7 @@ async def test_an_endless_answer_is_cut_off() -> None:
 
     error, _ = await failure(act, timeout=60)
 
-    assert isinstance(error, errors.RemoteFailure)
+    assert isinstance(error, errors.UnreadableAnswer)
     assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 16 MiB"
     assert sent[0] < 2 * LARGEST_ANSWER
 
@@ -499,44 +641,62 @@ async def test_the_key_is_in_no_repr() -> None:
         assert repr(http) == "<HttpApi https://api.baseten.co>"
 
 
-def self_signed() -> tuple[str, str]:
-    """Return a certificate for 127.0.0.1 and its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "setpoint test")])
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certificate(
+    name: str, issuer: str, key: ec.EllipticCurvePrivateKey, *, authority: bool
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    certificate = (
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(_name(name))
+        .issuer_name(_name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=False)
     )
+
+
+def bare_authority(name: str = "bare") -> tuple[bytes, bytes]:
+    """Return an authority without key usage and key identifiers, and a server's certificate and key of it, as PEM.
+
+    Many a private authority was made with a few lines of openssl and looks like this.
+    """
+    signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = _certificate(name, name, signer, authority=True).sign(signer, hashes.SHA256())
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")])
+    leaf = _certificate("server", name, key, authority=False).add_extension(names, critical=False)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+    pem = serialization.Encoding.PEM
+    return authority.public_bytes(pem), leaf.sign(signer, hashes.SHA256()).public_bytes(pem) + private
 
 
-async def test_an_own_authority_is_trusted_only_where_it_is_given(tmp_path: Any) -> None:
-    certificate, key = self_signed()
-    (tmp_path / "both.pem").write_text(certificate + key)
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, ssl.SSLContext]:
+    """A bare authority, and what a server of it serves with."""
+    certificate, both = bare_authority()
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    file.write_bytes(both)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(tmp_path / "both.pem")
+    tls.load_cert_chain(file)
+    return certificate, tls
 
+
+async def test_an_own_authority_is_trusted_only_where_it_is_given(authority: tuple[bytes, ssl.SSLContext]) -> None:
+    certificate, tls = authority
     async with raw_server(answer(body={"ok": True}), tls) as server:
         async with api(server.url, ca=certificate) as http:
             assert await get(http) == {"ok": True}
-        async with api(server.url) as http:
-            with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
-                await get(http)
+        for other in (None, bare_authority()[0]):
+            async with api(server.url, ca=other) as http:
+                with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
+                    await get(http)
 
 
 async def loopback(host: str, port: int) -> list[str]:
@@ -544,28 +704,74 @@ async def loopback(host: str, port: int) -> list[str]:
     return ["127.0.0.1"]
 
 
-async def test_a_looked_at_address_still_has_to_show_the_names_certificate(tmp_path: Any) -> None:
-    certificate, key = self_signed()
-    (tmp_path / "both.pem").write_text(certificate + key)
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(tmp_path / "both.pem")
-
+async def test_a_looked_at_address_still_has_to_show_the_names_certificate(
+    authority: tuple[bytes, ssl.SSLContext],
+) -> None:
+    certificate, tls = authority
     async with raw_server(answer(body={"ok": True}), tls) as server:
         named = server.url.replace("127.0.0.1", "localhost")
         async with api(named, ca=certificate, check=lambda _: None) as http:
             assert await get(http) == {"ok": True}
-        trusting = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cadata=certificate))
+        inner = httpx.AsyncHTTPTransport(verify=trusting(certificate))
         other = server.url.replace("127.0.0.1", "gateway.ai.svc")
-        async with api(other, transport=PinnedTransport(trusting, lambda _: None, loopback)) as http:
+        async with api(other, transport=PinnedTransport(inner, lambda _: None, loopback)) as http:
             with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
                 await get(http)
 
 
-@pytest.mark.parametrize("ca", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
-async def test_a_bundle_without_a_certificate_is_refused(ca: str) -> None:
-    with pytest.raises(ValueError, match="CA bundle"):
+def bundles(certificate: bytes) -> dict[str, bytes]:
+    """Return a certificate in files such as people put together."""
+    text = certificate.decode()
+    other = bare_authority("another")[0].decode()
+    return {
+        "comment in UTF-8": f"# Zertifikat für die Gateways\n{text}".encode(),
+        "comment in Latin-1": f"# Zertifikat für die Gateways\n{text}".encode("latin-1"),
+        "byte order mark": text.encode("utf-8-sig"),
+        "UTF-16 of a Windows shell": text.encode("utf-16"),
+        "line ends of Windows": text.replace("\n", "\r\n").encode(),
+        "indented": text.replace("\n", "\n    ").encode(),
+        "several with comments": f"été\n{other}\n\u200b naïve \n{text}\nÜ".encode(),
+        "with another key in it": f"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n{text}".encode(),
+        "old label": text.replace("BEGIN CERT", "BEGIN X509 CERT").replace("END CERT", "END X509 CERT").encode(),
+    }
+
+
+@pytest.mark.parametrize("form", bundles(b""))
+async def test_a_bundle_is_taken_by_its_pem_blocks(form: str, authority: tuple[bytes, ssl.SSLContext]) -> None:
+    certificate, tls = authority
+    async with (
+        raw_server(answer(body={"ok": True}), tls) as server,
+        api(server.url, ca=bundles(certificate)[form]) as http,
+    ):
+        assert await get(http) == {"ok": True}
+
+
+NONE = "the CA bundle holds no certificate: there is no text from -----BEGIN CERTIFICATE-----"
+
+
+@pytest.mark.parametrize(
+    ("ca", "words"),
+    [
+        (b"", NONE),
+        (b"no certificate", NONE),
+        (b"\x30\x82\x01\x0a\xff\xfe", NONE),
+        ("für".encode("utf-16"), NONE),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n", NONE),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "certificate 1 of 1 in the CA bundle"),
+        ("-----BEGIN CERTIFICATE-----\nÄÖÜ\n-----END CERTIFICATE-----".encode(), "certificate 1 of 1 in the CA bundle"),
+        (b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", "certificate 1 of 1 in the CA bundle"),
+        (
+            bare_authority()[0] + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            "certificate 2 of 2 in the CA bundle cannot be read",
+        ),
+    ],
+)
+async def test_a_bundle_that_cannot_be_used_is_refused_in_plain_words(ca: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match="CA bundle") as raised:
         async with api("https://api.baseten.co", ca=ca):
             pass
+
+    assert words in str(raised.value)
 
 
 class Ledger:

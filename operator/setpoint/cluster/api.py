@@ -73,6 +73,8 @@ async def connect(
             namespace = _namespace_of_context(file, context)
         except (ConfigException, OSError) as error:
             raise NoCluster(f"no cluster to work on: {error}") from None
+    # As `remotes.trust` has it: a cluster's own authority need not have all that Python 3.13 asks for.
+    configuration.disable_strict_ssl_verification = bool(configuration.ssl_ca_cert or configuration.ca_cert_data)
     api_client = client.ApiClient(configuration)
     api_client.user_agent = f"{agent}/{__version__}"
     return KubeApi(api_client, namespace.strip(), count)

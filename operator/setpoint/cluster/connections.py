@@ -62,7 +62,7 @@ class _Connect(Protocol[C_co]):
         requests_per_second: int,
         timeout: float,
         limits: Limits,
-        ca_pem: str | None,
+        ca_pem: bytes | None,
         check: Check | None,
         meter: Meter | None,
     ) -> C_co: ...
@@ -306,14 +306,24 @@ class ConnectionPool:
         if refusal is not None:
             raise ConnectionNotAllowed(f"{title}: {refusal}")
 
+        not_older_than = asked if fresh else None
+
         async def read(ref: SecretKeyRef) -> str:
-            return await self._secret(connection, ref, asked if fresh else None)
+            where = _namespace(connection, ref)
+            return await self._secrets.value(where, ref.name, ref.key, not_older_than=not_older_than)
+
+        async def bundle() -> bytes | None:
+            ref = connection.spec.ca_secret_ref
+            if ref is None:
+                return None
+            where = _namespace(connection, ref)
+            return await self._secrets.content(where, ref.name, ref.key, not_older_than=not_older_than)
 
         key = Key(connection.kind(), connection.metadata.namespace, connection.metadata.name)
         entry = entries.setdefault(key, _Open())
         async with entry.lock:
             try:
-                client = await self._client(entry, connection, url, connect, await credential(read), read)
+                client = self._client(entry, connection, url, connect, await credential(read), await bundle())
             except ConnectionNotFound:
                 if not going or entry.client is None or not _is_same(entry.connection, connection):
                     raise
@@ -321,17 +331,16 @@ class ConnectionPool:
         await self._close_retired()
         return Handle(name=title, client=client, gate=entry.gate)
 
-    async def _client(
+    def _client(
         self,
         entry: _Open[C],
         connection: Connection | ClusterConnection,
         url: str,
         connect: _Connect[C],
         credential: Credential,
-        read: Read,
+        ca_pem: bytes | None,
     ) -> C:
         spec = connection.spec
-        ca_pem = await read(spec.ca_secret_ref) if spec.ca_secret_ref is not None else None
         fingerprint = (connection.metadata.uid, spec, credential.fingerprint, ca_pem)
         if entry.client is not None and entry.fingerprint == fingerprint:
             return entry.client
@@ -364,12 +373,6 @@ class ConnectionPool:
             return None
         return lambda address: self._hosts.refusal_of_address(url, address)
 
-    async def _secret(
-        self, connection: Connection | ClusterConnection, ref: SecretKeyRef, not_older_than: float | None
-    ) -> str:
-        namespace = ref.namespace if isinstance(ref, NamespacedSecretKeyRef) else connection.metadata.namespace
-        return await self._secrets.value(namespace, ref.name, ref.key, not_older_than=not_older_than)
-
     async def _close_retired(self) -> None:
         now = self._clock.monotonic()
         while self._retired and self._retired[0][0] <= now:
@@ -387,6 +390,10 @@ def _is_going(resource: Managed) -> bool:
 
 def _title(connection: Connection | ClusterConnection) -> str:
     return f"{connection.kind()} {connection.metadata.name}"
+
+
+def _namespace(connection: Connection | ClusterConnection, ref: SecretKeyRef) -> str:
+    return ref.namespace if isinstance(ref, NamespacedSecretKeyRef) else connection.metadata.namespace
 
 
 async def _baseten_credential(remote: BasetenConnection, read: Read) -> Credential:

@@ -28,7 +28,7 @@ from setpoint.reconcile.ports import (
     Key,
     ResourceGone,
 )
-from setpoint.remotes.errors import PermanentError, RemoteError, TransientError
+from setpoint.remotes.errors import RemoteError, TransientError
 from setpoint.resources import ClusterConnection, Connection
 from setpoint.resources.connection import ConnectionStatus
 
@@ -133,9 +133,7 @@ class ConnectionMonitor:
             return conditions.failing(error), None
         except (ConnectionNotAllowed, RemoteError) as error:
             verdict = conditions.refused(error)
-            if verdict is None or (
-                isinstance(error, PermanentError) and verdict.reason is not Reason.CONNECTION_NOT_ALLOWED
-            ):
+            if verdict is None or verdict.reason in {Reason.TARGET_NOT_FOUND, Reason.INVALID_SETTINGS}:
                 # The probe asks for a list, which every remote of the right kind has.
                 verdict = conditions.not_the_remote(error)
             return verdict, None

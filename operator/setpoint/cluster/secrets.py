@@ -28,6 +28,17 @@ class Secrets:
     async def value(self, namespace: str, name: str, key: str, *, not_older_than: float | None = None) -> str:
         """Return one key's value as text, without line breaks at its end (which editors and `echo` leave there).
 
+        Raises as `content`, and ConnectionNotFound where the value is no text.
+        """
+        content = await self.content(namespace, name, key, not_older_than=not_older_than)
+        try:
+            return content.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise ConnectionNotFound(f"key {key} of Secret {namespace}/{name} is not text (UTF-8)") from None
+
+    async def content(self, namespace: str, name: str, key: str, *, not_older_than: float | None = None) -> bytes:
+        """Return one key's value as it is.
+
         `not_older_than` is a monotonic time: what was read before it is read again.
 
         Raises:
@@ -42,10 +53,9 @@ class Secrets:
             there = ", ".join(sorted(data)[:10]) or "none"
             raise ConnectionNotFound(f"Secret {namespace}/{name} has no key {key}; its keys: {there}")
         try:
-            text = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise ConnectionNotFound(f"key {key} of Secret {namespace}/{name} is not text") from None
-        return text.rstrip("\r\n")
+            return base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            raise ConnectionNotFound(f"key {key} of Secret {namespace}/{name} is not base64") from None
 
     def _forget(self, where: tuple[str, str]) -> None:
         """Drop a Secret, and every other one that has not been asked for since it grew old."""

@@ -205,7 +205,7 @@ def connected(url: str) -> Verdict:
 
 def not_the_remote(error: Exception) -> Verdict:
     """Return: something answers behind a connection, but not as the remote it is said to be."""
-    return Verdict("False", Reason.UNEXPECTED_ANSWER, f"{error}; is this the right URL?", Type.STALLED)
+    return Verdict("False", Reason.UNEXPECTED_ANSWER, f"{error}; correct the URL of the connection", Type.STALLED)
 
 
 def failing(error: Exception) -> Verdict:

@@ -62,7 +62,7 @@ class Baseten:
         requests_per_second: int,
         timeout: float,
         limits: Limits,
-        ca_pem: str | None = None,
+        ca_pem: bytes | None = None,
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         meter: Meter | None = None,
@@ -73,7 +73,7 @@ class Baseten:
         judges the addresses the host resolves to, `transport` stands in for the network, and `meter` is told of requests.
 
         Raises:
-            ValueError: the URL cannot be used, or the bundle holds no certificate.
+            ValueError: the URL cannot be used, or the bundle has no certificate or one that cannot be read.
         """
         http = HttpApi(
             "Baseten",

@@ -67,7 +67,7 @@ class Bifrost:
         requests_per_second: int,
         timeout: float,
         limits: Limits,
-        ca_pem: str | None = None,
+        ca_pem: bytes | None = None,
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         meter: Meter | None = None,
@@ -79,7 +79,7 @@ class Bifrost:
         `transport` stands in for the network, and `meter` is told of requests.
 
         Raises:
-            ValueError: the URL cannot be used, or the bundle holds no certificate.
+            ValueError: the URL cannot be used, or the bundle has no certificate or one that cannot be read.
         """
         http = HttpApi(
             "Bifrost",

@@ -6,7 +6,7 @@ one httpx client sends it, the answer is read up to a bound, and anything but a 
 What httpx does not do by itself and this module adds:
 
 - It has no bound on the size of an answer, and decompression multiplies it: no compression is asked for, and reading
-  stops at `LARGEST_ANSWER`.
+  stops at `LARGEST_ANSWER`, be it of what arrives or of what is made of it (`body`).
 - Its timeouts are for each read, so a remote that sends a byte now and then is never late: a deadline covers the
   request as a whole, from the moment it may leave until the last byte. The wait for the turn is not counted.
 - It takes proxies and logins from the environment and keeps cookies: both are switched off.
@@ -16,7 +16,6 @@ connection that the other side had just closed. Everything else is up to the cal
 """
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -29,16 +28,19 @@ import stamina
 
 from setpoint import __version__
 from setpoint.remotes import answers
+from setpoint.remotes.body import Body
 from setpoint.remotes.credential import Credential
-from setpoint.remotes.errors import RateLimited, RemoteError, RemoteFailure, RemoteUnreachable, TargetNotFound
+from setpoint.remotes.errors import RateLimited, RemoteError, RemoteUnreachable, TargetNotFound
 from setpoint.remotes.limits import LanePaused, Limits
 from setpoint.remotes.meter import Meter, NoMeter
 from setpoint.remotes.pinned import Check, PinnedTransport
+from setpoint.remotes.trust import trusting
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that are read; a list of ten thousand deployments is about half of it."""
 
 CONNECT_TIMEOUT = 10.0
+"""Seconds until a connection has to be there, whatever the number of addresses that are tried for it."""
 KEEP_ALIVE = 30.0
 CONNECTIONS = 32
 ATTEMPTS = 3
@@ -50,12 +52,12 @@ LONGEST_ID = 1024
 class HttpApi:
     """Sends requests to one API and returns parsed JSON.
 
-    `service` is the API's name in messages, `timeout` the seconds a request may take, `ca_pem` replaces the public
-    certificate authorities, `check` judges the addresses the host resolves to, `transport` stands in for the network, and
-    `meter` is told of every request.
+    `service` is the API's name in messages, `timeout` the seconds a request may take, `ca_pem` is a bundle of certificate
+    authorities that replaces the public ones, `check` judges the addresses the host resolves to, `transport` stands in for
+    the network, and `meter` is told of every request.
 
     Raises:
-        ValueError: the URL cannot be used, or the bundle holds no certificate.
+        ValueError: the URL cannot be used, or the bundle has no certificate or one that cannot be read.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class HttpApi:
         requests_per_second: int,
         timeout: float,
         limits: Limits,
-        ca_pem: str | None = None,
+        ca_pem: bytes | None = None,
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         meter: Meter | None = None,
@@ -78,13 +80,12 @@ class HttpApi:
         self._credential = credential
         self._timeout = timeout
         self._connections = asyncio.Semaphore(CONNECTIONS)
-        verify = True if ca_pem is None else _trust(ca_pem)
-        pool = httpx.Limits(
-            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE
-        )
-        if check is not None:
-            inner = transport or httpx.AsyncHTTPTransport(verify=verify, limits=pool, trust_env=False)
-            transport = PinnedTransport(inner, check)
+        if transport is None:
+            pool = httpx.Limits(
+                max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+            )
+            verify = True if ca_pem is None else trusting(ca_pem)
+            transport = PinnedTransport(httpx.AsyncHTTPTransport(verify=verify, limits=pool, trust_env=False), check)
         self._client = httpx.AsyncClient(
             headers={
                 **credential.headers,
@@ -94,8 +95,6 @@ class HttpApi:
             },
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
-            limits=pool,
-            verify=verify,
             follow_redirects=False,
             trust_env=False,
             transport=transport,
@@ -156,7 +155,7 @@ class HttpApi:
         # Raised out here, so that no error of httpx, which holds the request and its headers, is chained to this one.
         raise failure
 
-    async def _metered(self, method: str, path: str, json: Any) -> tuple[httpx.Response, bytes | None]:
+    async def _metered(self, method: str, path: str, json: Any) -> tuple[httpx.Response, Body]:
         """Send, and tell the meter how it ended; one that was cancelled has no end to tell of."""
         sent = self._time()
         code = None
@@ -178,42 +177,33 @@ class HttpApi:
     def _time() -> float:
         return asyncio.get_running_loop().time()
 
-    async def _send(self, method: str, path: str, json: Any) -> tuple[httpx.Response, bytes | None]:
-        """Return the answer and its body, None where that is too large."""
+    async def _send(self, method: str, path: str, json: Any) -> tuple[httpx.Response, Body]:
+        """Return the answer and its body."""
         if self._client.is_closed:
             raise RemoteUnreachable(f"the connection to {self._service} was closed before {method} {path} was sent")
         url = self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path.encode())
-        body = bytearray()
         async with asyncio.timeout(self._timeout), self._client.stream(method, url, json=json) as response:
+            body = Body(response.headers.get("content-encoding", ""), LARGEST_ANSWER)
             async for chunk in response.aiter_raw():
-                if len(body) + len(chunk) > LARGEST_ANSWER:
-                    return response, None
-                body += chunk
-        return response, bytes(body)
+                if not body.take(chunk):
+                    break
+        return response, body
 
-    def _result(self, method: str, path: str, endpoint: str, response: httpx.Response, body: bytes | None) -> Any:
-        status = response.status_code
-        answered = f"{self._service} answered {status} to {method} {path}"
-        content_type = None
-        parsed = None
-        try:
-            parsed = None if body is None else answers.parse(self._credential.redact_body(body))
-        except answers.UnreadableError:
-            content_type = self.redact(answers.media_type(response.headers))
-        if response.is_success:
-            if body is None:
-                raise RemoteFailure(f"{answered} with more than {LARGEST_ANSWER >> 20} MiB", status=status)
-            if content_type is not None:
-                raise RemoteFailure(f"{answered} with {content_type} that is no readable JSON", status=status)
-            return parsed
-        message = answers.api_message(parsed)
-        error = answers.failure(
+    def _result(self, method: str, path: str, endpoint: str, response: httpx.Response, body: Body) -> Any:
+        answered = f"{self._service} answered {response.status_code} to {method} {path}"
+        content = self._credential.redact_body(body.end())
+        found = answers.read(content, body.flaw, response.headers)
+        error = answers.problem(
             answered,
-            status,
-            message=None if message is None else self.redact(message),
-            wait=answers.retry_after(parsed, response.headers, datetime.now(UTC)),
-            content_type=content_type if body else None,
+            response.status_code,
+            found,
+            headers=response.headers,
+            now=datetime.now(UTC),
+            redact=self.redact,
+            nothing_named=method == "GET" and "{" not in endpoint,
         )
+        if error is None:
+            return found.value
         if isinstance(error, RateLimited):
             self._allowance.pause(endpoint, error.retry_after or 0.0)
         raise error
@@ -245,14 +235,6 @@ def _base(url: str) -> httpx.URL:
     if base.scheme not in {"http", "https"} or not base.host or base.userinfo:
         raise ValueError(f"{url!r} is not a URL with http or https, a host and no user info")
     return base.copy_with(query=None, fragment=None)
-
-
-def _trust(ca_pem: str) -> ssl.SSLContext:
-    try:
-        # An empty text would mean the authorities of the machine.
-        return ssl.create_default_context(cadata=ca_pem or " ")
-    except (ssl.SSLError, ValueError):
-        raise ValueError("the CA bundle holds no certificate that can be read") from None
 
 
 def _fill(template: str, params: Mapping[str, str]) -> str:

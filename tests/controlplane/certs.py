@@ -4,6 +4,7 @@ Names and uses follow https://kubernetes.io/docs/setup/best-practices/certificat
 serving certificate, another one for its clients, and a key pair that signs the tokens of ServiceAccounts.
 """
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -40,21 +41,26 @@ class Certificates:
 
 
 class Authority:
-    """A certificate authority that signs for as long as this object lives; its key is written nowhere."""
+    """A certificate authority that signs for as long as this object lives; its key is written nowhere.
 
-    def __init__(self, name: str) -> None:
+    A `bare` one, and what it signs, has no key usages and key identifiers, like many that were made with a few lines of
+    openssl: RFC 5280 asks for them, and Python from 3.13 on does by default.
+    """
+
+    def __init__(self, name: str, *, bare: bool = False) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._bare = bare
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._certificate = (
-            _builder(subject, self._key.public_key(), authority=True)
-            .issuer_name(subject)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+        self._certificate = self._signed(_builder(subject, self._key.public_key(), authority=True, bare=bare), subject)
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate that clients or servers trust."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def write(self, path: Path) -> Path:
         """Write the certificate that clients or servers trust."""
-        path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        path.write_bytes(self.pem)
         return path
 
     def issue(
@@ -71,19 +77,30 @@ class Authority:
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
         if group is not None:
             attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        builder = (
-            _builder(x509.Name(attributes), key.public_key(), authority=False)
-            .issuer_name(self._certificate.subject)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-        )
+        builder = _builder(x509.Name(attributes), key.public_key(), authority=False, bare=self._bare)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
         if addresses:
             builder = builder.add_extension(x509.SubjectAlternativeName(addresses), critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = self._signed(builder, self._certificate.subject)
         stem = name.replace(":", "-")
         pair = Pair(folder / f"{stem}.crt", _write_key(folder / f"{stem}.key", key))
         pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return pair
+
+    def serving(self, folder: Path) -> ssl.SSLContext:
+        """Return what a server on this machine serves with; the files are left in the folder."""
+        addresses = (x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName("localhost"))
+        pair = self.issue(folder, "server", use=ExtendedKeyUsageOID.SERVER_AUTH, addresses=addresses)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(pair.certificate, pair.key)
+        return context
+
+    def _signed(self, builder: x509.CertificateBuilder, issuer: x509.Name) -> x509.Certificate:
+        builder = builder.issuer_name(issuer)
+        if not self._bare:
+            own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+            builder = builder.add_extension(own, critical=False)
+        return builder.sign(self._key, hashes.SHA256())
 
 
 def issue_all(folder: Path, *, service_address: IPv4Address) -> Certificates:
@@ -108,9 +125,11 @@ def issue_all(folder: Path, *, service_address: IPv4Address) -> Certificates:
     )
 
 
-def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool, bare: bool
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .public_key(key)
@@ -118,21 +137,22 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: b
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=True,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=authority,
-                crl_sign=authority,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
+    )
+    if bare:
+        return builder
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False).add_extension(
+        x509.KeyUsage(
+            digital_signature=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=authority,
+            crl_sign=authority,
+            encipher_only=False,
+            decipher_only=False,
+        ),
+        critical=True,
     )
 
 

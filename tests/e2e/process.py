@@ -1,11 +1,13 @@
 """Runs the operator as users do: the command `setpoint run`, with the rights of its ServiceAccount."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +60,7 @@ class OperatorProcess:
         *,
         ready: bool = True,
         server: str | None = None,
+        ca: bytes | None = None,
         installation: Installation | None = None,
         serviceaccount: str | None = None,
         jail: Callable[[Path], Sequence[str]] | None = None,
@@ -66,18 +69,21 @@ class OperatorProcess:
         """Start an operator as its Deployment says, and wait until it is ready.
 
         What cannot be as in a pod is set here: its addresses, a kubeconfig with the ServiceAccount's token, and that it may
-        reach loopback, where the simulators are. `settings` come last. `server` stands in for the API server, and
-        `serviceaccount` for the installation's. `jail` makes the command from the ServiceAccount's files, which are
-        then as in a pod, and nothing of this process's environment is passed on. `program` is what Python runs else.
+        reach loopback, where the simulators are; beside it a name is listed that leads nowhere. `settings` come last.
+        `server` stands in for the API server, `ca` for what signed its certificate, and `serviceaccount` for the
+        installation's. `jail` makes the command from the ServiceAccount's files, which are then as in a pod, and nothing of
+        this process's environment is passed on. `program` is what Python runs else.
         """
         installed = installation or of_deploy()
         folder = tempfile.TemporaryDirectory(prefix="setpoint-operator-")
         account = serviceaccount or installed.serviceaccount
         kubeconfig = plane.kubeconfig_for(installed.namespace, account, Path(folder.name) / "kubeconfig")
-        if server is not None:
-            kubeconfig.write_text(
-                kubeconfig.read_text(encoding="utf-8").replace(plane.server, server), encoding="utf-8"
+        text = kubeconfig.read_text(encoding="utf-8").replace(plane.server, server or plane.server)
+        if ca is not None:
+            text = re.sub(
+                r"certificate-authority-data: .*", f"certificate-authority-data: {b64encode(ca).decode()}", text
             )
+        kubeconfig.write_text(text, encoding="utf-8")
         health, metrics = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         command: Sequence[str] = (sys.executable, *program)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SETPOINT_")}
@@ -90,7 +96,7 @@ class OperatorProcess:
             command = jail(files)
         environment |= {
             **installed.environment,
-            "SETPOINT_ALLOWED_HOSTS": "http://127.0.0.1",
+            "SETPOINT_ALLOWED_HOSTS": "http://127.0.0.1,listed.example.com",
             "SETPOINT_HEALTH_ADDRESS": health,
             "SETPOINT_METRICS_ADDRESS": metrics,
             # One replica, which need not wait for the lease of a killed predecessor; tests of the lease ask for it.

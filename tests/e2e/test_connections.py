@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.stage import GatewayStage, Place, Stage, connection, secret
+from tests.simulators.faults import Respond
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
 
@@ -86,3 +87,51 @@ def test_another_url_is_looked_at_and_written_to_only_where_it_differs(stage: St
         ]
         assert stage.condition("das", "free")["status"] == "True"
         stage.plane.delete_all("deploymentautoscalings", stage.namespace)
+
+
+def redirected(stage: Stage, method: str, path: str) -> None:
+    """Answer some requests as something that wants people to log in first."""
+    location = {"Location": "https://sso.example.com/login?next=/v1"}
+    stage.baseten.inject(Respond(status=302, headers=location), method=method, path=path, count=None)
+
+
+def test_what_is_not_the_api_is_told_on_the_connection_and_on_its_resources(stage: Stage) -> None:
+    page = {"Content-Type": "text/html; charset=utf-8"}
+    stage.baseten.inject(Respond(body="<!doctype html><title>Sign in</title>", headers=page), count=None)
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3})
+    for kind, name in (("spconn", "baseten"), ("das", "free")):
+        stage.until(kind, name, "UnexpectedAnswer", timeout=45)
+        assert stage.condition(kind, name, "Stalled")["status"] == "True"
+        message = stage.condition(kind, name)["message"]
+        assert "with a page of HTML instead of JSON" in message
+        assert message.endswith("so it is not the API that answers; correct the URL of the connection")
+    stage.baseten.clear_faults()
+    stage.request("das", "free", "again")
+    stage.until("das", "free", "Synced")
+    ready(stage, "baseten", "Connected")
+
+
+def test_what_only_answers_writes_is_told_on_the_resource(stage: Stage) -> None:
+    redirected(stage, "PATCH", "")
+    stage.open()
+    ready(stage, "baseten", "Connected")
+    stage.das("free", FREE, {"maxReplica": 3})
+    stage.until("das", "free", "UnexpectedAnswer")
+    assert stage.condition("das", "free", "Stalled")["status"] == "True"
+    message = stage.condition("das", "free")["message"]
+    assert "302" in message
+    assert "with a redirect to https://sso.example.com/login, which is not followed" in message
+    assert message.endswith("correct the URL of the connection")
+    assert stage.condition("spconn", "baseten")["reason"] == "Connected"
+
+
+def test_a_key_is_not_sent_in_clear_to_a_host_that_is_only_listed(stage: Stage) -> None:
+    stage.plane.apply(
+        secret("clear", stage.namespace, "test-key"),
+        connection("clear", stage.namespace, "http://listed.example.com"),
+    )
+    ready(stage, "clear", "ConnectionNotAllowed")
+    message = stage.condition("spconn", "clear")["message"]
+    assert "host listed.example.com must be reached with https" in message
+    assert "add http://listed.example.com to the operator's list of allowed hosts" in message

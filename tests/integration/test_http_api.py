@@ -12,15 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from ipaddress import ip_address
 from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from setpoint.remotes import errors
 from setpoint.remotes.credential import Credential
@@ -29,6 +24,7 @@ from setpoint.remotes.limits import Limits
 from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check, PinnedTransport
 from setpoint.remotes.trust import trusting
+from tests.controlplane.certs import Authority
 from tests.raw_server import Act, RawServer, Request, answer, hang_up, in_turn, never, raw_server
 from tests.waiting import eventually_async
 
@@ -641,51 +637,11 @@ async def test_the_key_is_in_no_repr() -> None:
         assert repr(http) == "<HttpApi https://api.baseten.co>"
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _certificate(
-    name: str, issuer: str, key: ec.EllipticCurvePrivateKey, *, authority: bool
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(_name(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=False)
-    )
-
-
-def bare_authority(name: str = "bare") -> tuple[bytes, bytes]:
-    """Return an authority without key usage and key identifiers, and a server's certificate and key of it, as PEM.
-
-    Many a private authority was made with a few lines of openssl and looks like this.
-    """
-    signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = _certificate(name, name, signer, authority=True).sign(signer, hashes.SHA256())
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")])
-    leaf = _certificate("server", name, key, authority=False).add_extension(names, critical=False)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem = serialization.Encoding.PEM
-    return authority.public_bytes(pem), leaf.sign(signer, hashes.SHA256()).public_bytes(pem) + private
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, ssl.SSLContext]:
-    """A bare authority, and what a server of it serves with."""
-    certificate, both = bare_authority()
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    file.write_bytes(both)
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(file)
-    return certificate, tls
+    """A private authority such as people have, and what a server of it serves with."""
+    signer = Authority("private", bare=True)
+    return signer.pem, signer.serving(tmp_path_factory.mktemp("tls"))
 
 
 async def test_an_own_authority_is_trusted_only_where_it_is_given(authority: tuple[bytes, ssl.SSLContext]) -> None:
@@ -693,7 +649,7 @@ async def test_an_own_authority_is_trusted_only_where_it_is_given(authority: tup
     async with raw_server(answer(body={"ok": True}), tls) as server:
         async with api(server.url, ca=certificate) as http:
             assert await get(http) == {"ok": True}
-        for other in (None, bare_authority()[0]):
+        for other in (None, Authority("private", bare=True).pem):
             async with api(server.url, ca=other) as http:
                 with pytest.raises(errors.RemoteUnreachable, match="certificate verify failed"):
                     await get(http)
@@ -722,7 +678,7 @@ async def test_a_looked_at_address_still_has_to_show_the_names_certificate(
 def bundles(certificate: bytes) -> dict[str, bytes]:
     """Return a certificate in files such as people put together."""
     text = certificate.decode()
-    other = bare_authority("another")[0].decode()
+    other = Authority("another").pem.decode()
     return {
         "comment in UTF-8": f"# Zertifikat für die Gateways\n{text}".encode(),
         "comment in Latin-1": f"# Zertifikat für die Gateways\n{text}".encode("latin-1"),
@@ -761,7 +717,7 @@ NONE = "the CA bundle holds no certificate: there is no text from -----BEGIN CER
         ("-----BEGIN CERTIFICATE-----\nÄÖÜ\n-----END CERTIFICATE-----".encode(), "certificate 1 of 1 in the CA bundle"),
         (b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", "certificate 1 of 1 in the CA bundle"),
         (
-            bare_authority()[0] + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            Authority("private").pem + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
             "certificate 2 of 2 in the CA bundle cannot be read",
         ),
     ],

@@ -64,6 +64,8 @@ class HttpProxy:
 
     upstream: str
     ca: str | None = None
+    tls: ssl.SSLContext | None = None
+    """What it serves with, where it serves over https."""
     inspect: Callable[[Seen], None] = lambda seen: None
     rules: list[Rule] = field(default_factory=list)
     fired: list[str] = field(default_factory=list)
@@ -86,7 +88,9 @@ class HttpProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         # Waited for at the end: a thread that outlived its sockets would read and write what has their numbers then.
         self._server.daemon_threads = False
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def take(self, seen: Seen, when: When) -> Rule | None:

@@ -1,7 +1,8 @@
 # Every target sets up what it needs by itself: a virtual environment from the lock file, and, where a control plane is
 # needed, its binaries (built once with Go, or taken from KUBEBUILDER_ASSETS; CLUSTER=current uses your own cluster).
+# PYTHON=python3.13 does the same with another Python, in an environment of its own.
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(patsubst python%,-%,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONPATH := operator
@@ -16,7 +17,7 @@ help: ## show the targets
 
 $(READY): requirements/dev.txt pyproject.toml
 	@echo "setting up $(VENV) from requirements/dev.txt"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || { found=$$(.ci/python $(PYTHON)) && "$$found" -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -82,4 +83,4 @@ lock: $(READY) ## pin the dependencies anew, with hashes
 	  requirements/build.in pyproject.toml -o requirements/dev.txt
 
 clean: ## remove what the targets made in this folder
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

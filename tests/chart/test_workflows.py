@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import yaml
 
@@ -26,6 +28,46 @@ def test_workflows_call_targets_of_the_makefile() -> None:
     called |= {line.split()[0] for line in nightly["jobs"]["long"]["strategy"]["matrix"]["target"]}
     assert called <= targets
     assert {"lint", "test", "demo", "simulate", "faults", "e2e"} <= called
+
+
+def test_everything_runs_on_the_images_python_and_the_rest_on_the_oldest_one() -> None:
+    image = re.search(r"ARG PYTHON=(3\.\d+)", (ROOT / "deploy" / "image" / "Dockerfile").read_text(encoding="utf-8"))
+    floor = re.search(r'requires-python = ">=(3\.\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert image
+    assert floor
+    some = "tests/unit tests/contract tests/integration"
+    ci = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    assert ci["jobs"]["test"]["strategy"]["matrix"]["include"] == [
+        {"python": image[1], "tests": ""},
+        {"python": floor[1], "tests": some},
+    ]
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"image={image[1]}\nfloor={floor[1]}\n" in run
+    assert f'make test PYTHON="$with_floor" PYTEST_ARGS="{some}"' in run
+    assert run.rstrip().splitlines()[-1].startswith("make test PYTHON="), (
+        "the closing line of the whole suite comes last"
+    )
+
+
+def test_a_python_is_found_that_pyenv_starts_only_by_its_version(tmp_path: Path) -> None:
+    programs = {
+        "python3.99": '[ "$PYENV_VERSION" = 3.99.10 ] && echo /pyenv/3.99.10/python || exit 127',
+        "pyenv": "printf '3.9.1\\n3.99.9\\n3.99.10\\n'",
+    }
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+
+    def found(name: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        command = [str(ROOT / ".ci" / "python"), name]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert found("python3.99").stdout == "/pyenv/3.99.10/python\n"
+    missing = found("python3.98")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "there is no python3.98 on this machine" in missing.stderr
+    assert found(sys.executable).stdout == f"{sys.executable}\n"
 
 
 def test_nothing_is_allowed_to_a_workflow_beyond_reading_unless_it_publishes() -> None:

@@ -558,7 +558,7 @@ async def test_another_endpoint_does_not_wait_after_a_limited_request() -> None:
 
 
 async def test_more_callers_than_connections_are_served() -> None:
-    async with raw_server(answer(body={})) as server, api(server.url) as http:
+    async with raw_server(answer(body={})) as server, api(server.url, timeout=60) as http:
         await asyncio.gather(*(get(http) for _ in range(200)))
 
         assert len(server.requests) == 200

@@ -193,6 +193,29 @@ async def test_the_address_that_worked_stays_the_first_one_when_the_name_is_reso
         assert "127.0.0.1" not in tried[4:], "an address that the name has not any more is not used"
 
 
+async def test_many_at_once_resolve_a_name_once(baseten: BasetenSimulator) -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        await asyncio.sleep(0)
+        return ["127.0.0.1"]
+
+    url = f"http://gateway.ai.svc:{httpx.URL(baseten.url).port}"
+    async with api(url, PinnedTransport(httpx.AsyncHTTPTransport(), resolve=resolve)) as http:
+        await asyncio.gather(*(read(http) for _ in range(8)))
+    assert asked == ["gateway.ai.svc"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "2001:db8::7"])
+async def test_an_address_is_not_resolved(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise AssertionError("nobody was to be asked")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    assert await system_resolve(address, 443) == [address]
+
+
 async def test_a_name_that_takes_too_long_to_resolve_is_unreachable() -> None:
     async def never(host: str, port: int) -> list[str]:
         await asyncio.Event().wait()

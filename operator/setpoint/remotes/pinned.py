@@ -12,6 +12,8 @@ in which a connection has to be there is shared among the addresses, and the one
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import TypeAlias
 
 import httpx
@@ -29,7 +31,9 @@ GOOD_FOR = 30.0
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a name as the system knows them."""
+    """Return the addresses of a name as the system knows them; an address is its own."""
+    with suppress(ValueError):
+        return [str(ip_address(host))]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -45,6 +49,7 @@ class PinnedTransport(httpx.AsyncBaseTransport):
         self._resolve = resolve
         self._known: dict[_Place, tuple[float, list[str]]] = {}
         self._worked: dict[_Place, str] = {}
+        self._looking = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request.
@@ -90,9 +95,11 @@ class PinnedTransport(httpx.AsyncBaseTransport):
 
     async def _addresses(self, place: _Place) -> list[str]:
         """Return the addresses of a name, the one that worked last before the others."""
-        known = self._known.get(place)
-        if known is None or _now() - known[0] >= GOOD_FOR:
-            known = self._known[place] = (_now(), await self._looked_at(place))
+        # Many who come at the same time need one answer; each lookup takes one of the few threads of the process.
+        async with self._looking:
+            known = self._known.get(place)
+            if known is None or _now() - known[0] >= GOOD_FOR:
+                known = self._known[place] = (_now(), await self._looked_at(place))
         worked = self._worked.get(place)
         return sorted(known[1], key=lambda address: address != worked)
 

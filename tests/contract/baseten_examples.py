@@ -129,8 +129,14 @@ WRITES: dict[str, tuple[str, Callable[[object], object]]] = {
 }
 """Path of each write and how it wraps settings."""
 
+RENAME = "/v1/models/m-greeter"
+
 READS = (
+    "/v1/teams",
+    "/v1/teams/t-default",
+    "/v1/teams/t-default/models",
     "/v1/models",
+    "/v1/models/m-greeter",
     DEPLOYMENTS,
     f"{DEPLOYMENTS}/development",
     f"{DEPLOYMENTS}/production",
@@ -138,6 +144,7 @@ READS = (
     "/v1/models/m-greeter/environments",
     ENVIRONMENT,
     "/v1/chains",
+    "/v1/chains/c-hello",
     "/v1/chains/c-hello/environments",
     CHAIN_ENVIRONMENT,
 )

@@ -10,6 +10,10 @@ _REFERENCE = Document("baseten_openapi.yaml")
 
 PATHS: tuple[str, ...] = tuple(_REFERENCE.paths)
 """Path templates."""
+OPERATIONS: frozenset[tuple[str, str]] = frozenset(
+    (method.upper(), path) for path, operations in _REFERENCE.paths.items() for method in operations
+)
+"""Methods and path templates."""
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class Document:
             node = next((self.resolved(one) for one in node["anyOf"] if self._validator(one).is_valid(value)), {})
         if "properties" in node and isinstance(value, dict):
             fields = node["properties"]
-            yield from (f"{where} lacks {name}" for name in fields.keys() - value.keys())
+            expected = {name for name, field in fields.items() if not field.get("x-omitted")}
+            yield from (f"{where} lacks {name}" for name in expected - value.keys())
             yield from (f"{where} also has {name}" for name in value.keys() - fields.keys())
             for name in fields.keys() & value.keys():
                 yield from self.differences(fields[name], value[name], f"{where}.{name}")

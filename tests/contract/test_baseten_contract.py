@@ -15,25 +15,41 @@ from tests.contract.baseten_examples import (
     ENVIRONMENT_EXAMPLE,
     LATER_CHAINLET_EXAMPLE,
     READS,
+    RENAME,
     SETTINGS_EXAMPLE,
     TWO_CHAINLETS_EXAMPLE,
     VALID,
     WRITES,
 )
 from tests.contract.baseten_schema import (
-    PATHS,
+    OPERATIONS,
     differences,
     schema,
     validate_request,
     validate_response,
 )
 from tests.contract.openapi import ContractError
-from tests.simulators.baseten.specs import DeploymentSpec, DeploymentStatus, PromotionStatus
+from tests.simulators.baseten.routes import table
+from tests.simulators.baseten.specs import (
+    DeploymentSpec,
+    DeploymentStatus,
+    EnvironmentShape,
+    EnvironmentSpec,
+    Options,
+    PromotionStatus,
+)
+from tests.simulators.baseten.world import World
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
 
 every_write = pytest.mark.parametrize("write", WRITES)
 every_field = pytest.mark.parametrize("field", VALID)
+
+
+@pytest.fixture(autouse=True)
+def _as_the_schema_says(baseten: BasetenSimulator) -> None:
+    """Take replicas of a development deployment, which only the prose of the documentation calls fixed."""
+    baseten.set_strict_development(strict=False)
 
 
 def read(api: httpx.Client, path: str) -> Any:
@@ -71,11 +87,17 @@ def refusal(response: httpx.Response) -> str:
 
 
 def test_the_tests_cover_every_operation_of_the_reference() -> None:
-    assert len(READS) + len(WRITES) == len(PATHS) + 1  # An environment's path is read and written.
+    assert len(READS) + len(WRITES) + len([RENAME]) == len(OPERATIONS)
     for path in READS:
         validate_request("GET", path, None)
     for path, wrap in WRITES.values():
         validate_request("PATCH", path, wrap(VALID))
+    validate_request("PATCH", RENAME, {"name": "other"})
+
+
+def test_the_simulator_has_exactly_the_operations_of_the_reference() -> None:
+    served = table(World(Options()))
+    assert {(method, path) for path, handlers in served.items() for method in handlers} == OPERATIONS
 
 
 @pytest.mark.parametrize(
@@ -229,19 +251,50 @@ def test_the_lowest_replicas_may_not_exceed_the_highest(api: httpx.Client) -> No
     refusal(send(api, "by id", {"max_replica": 1}))
 
 
-def test_both_answers_to_the_update_of_an_environment_are_documented(
+def test_all_answers_to_the_update_of_an_environment_are_documented(
     baseten: BasetenSimulator, api: httpx.Client
 ) -> None:
     answers = {}
-    for shape in ("new", "old"):
+    for shape in get_args(EnvironmentShape):
         baseten.set_environment_shape(shape)
         answers[shape] = send(api, "environment", {"max_replica": 4}).json()
         validate_response("PATCH", ENVIRONMENT, answers[shape])
         assert differences("PATCH", ENVIRONMENT, answers[shape]) == []
 
+    now = read(api, ENVIRONMENT)
     assert answers["new"].keys() == {"environment", "status", "message"}
-    assert answers["new"]["environment"] == read(api, ENVIRONMENT)
+    assert answers["new"]["environment"] == now
     assert answers["old"].keys() == {"status", "message"}
+    assert answers["bare"] == now
+    assert answers["wrapped"] == {"environment": now}
+
+
+@pytest.mark.parametrize("body", [{"max_replica": 2}, {"autoscaling_settings": {}, "replicas": 2}])
+def test_unknown_parts_of_an_environment_are_refused(api: httpx.Client, body: object) -> None:
+    with pytest.raises(ContractError):
+        validate_request("PATCH", ENVIRONMENT, body)
+
+    assert "extra_forbidden" in refusal(api.patch(ENVIRONMENT, json=body))
+
+
+def test_other_parts_of_an_environment_are_taken(api: httpx.Client) -> None:
+    body = {"promotion_settings": {"rolling_deploy": True}, "request_backpressure_settings": {"policy": None}}
+    validate_request("PATCH", ENVIRONMENT, body)
+
+    assert api.patch(ENVIRONMENT, json=body).json()["status"] == "UNCHANGED"
+
+
+def test_a_model_is_renamed_as_documented(api: httpx.Client) -> None:
+    response = api.patch(RENAME, json={"name": "welcomer"})
+
+    validate_response("PATCH", RENAME, response.json())
+    assert differences("PATCH", RENAME, response.json()) == []
+    assert read(api, RENAME) == response.json()
+    assert response.json()["name"] == "welcomer"
+    for wrong in ({"name": ""}, {"name": 3}, {"title": "x"}):
+        with pytest.raises(ContractError):
+            validate_request("PATCH", RENAME, wrong)
+        refusal(api.patch(RENAME, json=wrong))
 
 
 def test_every_status_of_an_update_is_given(baseten: BasetenSimulator, api: httpx.Client) -> None:
@@ -274,6 +327,9 @@ def test_every_status_of_a_promotion_can_be_read(baseten: BasetenSimulator, api:
         environment = read(api, ENVIRONMENT)
         assert environment["in_progress_promotion"]["status"] == status
         assert environment["candidate_deployment"]["id"] == "d-free"
+        baseten.start_chain_promotion("c-hello", "production", status=status, percent=40)
+        promotion = read(api, CHAIN_ENVIRONMENT)["in_progress_promotion"]
+        assert (promotion["status"], promotion["percent_traffic_to_new_version"]) == (status, 40)
 
 
 def test_what_may_be_null_can_be_read_as_null(baseten: BasetenSimulator, api: httpx.Client) -> None:
@@ -289,20 +345,40 @@ def test_what_may_be_null_can_be_read_as_null(baseten: BasetenSimulator, api: ht
 
 
 def test_a_promoted_chain_is_read_as_a_candidate(baseten: BasetenSimulator, api: httpx.Client) -> None:
-    assert read(api, CHAIN_ENVIRONMENT)["candidate_deployment"] is None
+    before = read(api, CHAIN_ENVIRONMENT)
+    assert (before["candidate_deployment"], before["in_progress_promotion"]) == (None, None)
 
-    baseten.start_chain_promotion("c-hello", "production")
+    baseten.start_chain_promotion("c-hello", "production", status="RAMPING_UP", percent=30)
+    during = read(api, CHAIN_ENVIRONMENT)
+    assert during["current_deployment"] == before["current_deployment"]
+    assert during["candidate_deployment"]["status"] == "DEPLOYING"
 
-    assert read(api, CHAIN_ENVIRONMENT)["candidate_deployment"]["status"] == "DEPLOYING"
+    baseten.finish_chain_promotion("c-hello", "production")
+    after = read(api, CHAIN_ENVIRONMENT)
+    assert (after["candidate_deployment"], after["in_progress_promotion"]) == (None, None)
+    assert after["current_deployment"]["id"] == during["candidate_deployment"]["id"]
 
 
 def test_a_schedule_is_read_while_it_is_applied(baseten: BasetenSimulator, api: httpx.Client) -> None:
     baseten.set_schedule("m-greeter", "production", "s-night", {"max_replica": 2})
 
     environment = read(api, ENVIRONMENT)
-    assert environment["autoscaling_schedules"]["applied_state"]["schedule_id"] == "s-night"
-    assert environment["autoscaling_settings"]["max_replica"] == 2
+    schedules = environment["autoscaling_schedules"]
+    assert schedules["applied_state"]["schedule_id"] == "s-night"
+    assert schedules["applied_state"]["autoscaling_settings"]["max_replica"] == 2
+    assert [schedule["id"] for schedule in schedules["schedules"]] == ["s-night"]
+    assert environment["autoscaling_settings"]["max_replica"] == 1
     assert environment["current_deployment"]["autoscaling_settings"]["max_replica"] == 2
+
+
+def test_what_serves_nothing_has_no_applied_state(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.add_environment("m-greeter", EnvironmentSpec(name="empty"))
+    baseten.add_deployment("m-greeter", DeploymentSpec(id="d-new", status="BUILDING", settings=None))
+    baseten.add_environment("m-greeter", EnvironmentSpec(name="first", current="d-new"))
+
+    for name in ("empty", "first"):
+        environment = read(api, f"/v1/models/m-greeter/environments/{name}")
+        assert environment["autoscaling_schedules"] == {"schedules": [], "applied_state": None}
 
 
 def test_the_checks_find_what_is_wrong(api: httpx.Client) -> None:
@@ -313,6 +389,7 @@ def test_the_checks_find_what_is_wrong(api: httpx.Client) -> None:
         deployment | {"status": "SLEEPING"},
         deployment | {"autoscaling_settings": {"min_replica": None}},
         {name: value for name, value in deployment.items() if name != "environment"},
+        {name: value for name, value in deployment.items() if name != "request_backpressure_settings"},
         [deployment],
     ):
         with pytest.raises(ContractError):

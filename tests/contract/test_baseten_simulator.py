@@ -1,4 +1,6 @@
-"""What the simulator does with writes over time, and whom it lets in."""
+"""What the simulator does with writes over time, how things change behind a client's back, and whom it lets in."""
+
+from typing import Any
 
 import httpx
 import pytest
@@ -7,8 +9,10 @@ from tests.contract.baseten_examples import CHAIN_ENVIRONMENT, DEPLOYMENTS, ENVI
 from tests.simulators.baseten.specs import (
     ChainEnvironmentSpec,
     ChainletSpec,
+    Cleanup,
     DeploymentSpec,
     EnvironmentSpec,
+    ErrorShape,
     WorldSpec,
 )
 from tests.simulators.process import BasetenSimulator
@@ -170,6 +174,115 @@ def test_the_end_of_a_promotion_does_not_end_the_wait_for_a_build(baseten: Baset
     assert max_replica(api, f"{DEPLOYMENTS}/production") == 5
 
 
+def test_a_schedule_leaves_the_settings_of_its_environment_alone(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_converge(0)
+    patch_environment(api, max_replica=4, scale_down_delay=100)
+    baseten.set_schedule("m-greeter", "production", "night", {"max_replica": 2})
+    assert max_replica(api, ENVIRONMENT) == 4
+    assert max_replica(api, f"{DEPLOYMENTS}/production") == 2
+
+    # What the schedule overrides reaches the deployment later, what it does not at once.
+    assert patch_environment(api, max_replica=6, scale_down_delay=200) == "ACCEPTED"
+    environment = api.get(ENVIRONMENT).json()
+    applied = environment["autoscaling_schedules"]["applied_state"]
+    assert (applied["schedule_id"], applied["autoscaling_settings"]["max_replica"]) == ("night", 2)
+    assert applied["autoscaling_settings"]["scale_down_delay"] == 200
+    assert applied["autoscaling_settings"] == environment["current_deployment"]["autoscaling_settings"]
+    assert environment["autoscaling_settings"]["max_replica"] == 6
+
+    baseten.set_schedule("m-greeter", "production", None)
+    environment = api.get(ENVIRONMENT).json()
+    assert environment["autoscaling_schedules"]["applied_state"]["schedule_id"] is None
+    assert [schedule["name"] for schedule in environment["autoscaling_schedules"]["schedules"]] == ["night"]
+    assert environment["current_deployment"]["autoscaling_settings"] == environment["autoscaling_settings"]
+    assert environment["autoscaling_settings"]["max_replica"] == 6
+
+
+def test_one_window_follows_another(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_schedule("m-greeter", "production", "night", {"max_replica": 2})
+    baseten.set_schedule("m-greeter", "production", "day", {"scale_down_delay": 60})
+
+    state = api.get(ENVIRONMENT).json()["autoscaling_schedules"]["applied_state"]
+    assert state["schedule_id"] == "day"
+    assert (state["autoscaling_settings"]["max_replica"], state["autoscaling_settings"]["scale_down_delay"]) == (1, 60)
+
+
+def test_a_deployment_promoted_while_a_schedule_holds_gets_what_it_overrides(
+    baseten: BasetenSimulator, api: httpx.Client
+) -> None:
+    baseten.set_schedule("m-greeter", "production", "night", {"max_replica": 2})
+    baseten.start_promotion("m-greeter", "production", "d-free")
+    baseten.finish_promotion("m-greeter", "production")
+
+    assert api.get(f"{DEPLOYMENTS}/production").json()["id"] == "d-free"
+    assert max_replica(api, FREE) == 2
+    assert max_replica(api, ENVIRONMENT) == 1
+
+
+def test_settings_that_come_with_a_promotion_stay_with_the_environment(
+    baseten: BasetenSimulator, api: httpx.Client
+) -> None:
+    baseten.start_promotion("m-greeter", "production", "d-free", settings={"max_replica": 7})
+    baseten.start_promotion("m-greeter", "production", "d-free", status="RAMPING_UP", percent=60)
+    assert max_replica(api, ENVIRONMENT) == 1
+    baseten.finish_promotion("m-greeter", "production")
+    assert (max_replica(api, ENVIRONMENT), max_replica(api, FREE)) == (7, 7)
+
+    baseten.push("m-greeter", "production", DeploymentSpec(id="d-pushed", status="BUILDING"), {"max_replica": 9})
+    environment = api.get(ENVIRONMENT).json()
+    assert environment["candidate_deployment"]["id"] == "d-pushed"
+    baseten.finish_promotion("m-greeter", "production", succeeded=False)
+    assert max_replica(api, ENVIRONMENT) == 7
+
+
+@pytest.mark.parametrize(
+    ("cleanup", "status"), [("KEEP", "ACTIVE"), ("SCALE_TO_ZERO", "SCALED_TO_ZERO"), ("DEACTIVATE", "INACTIVE")]
+)
+def test_what_becomes_of_a_deployment_that_was_replaced(
+    baseten: BasetenSimulator, api: httpx.Client, cleanup: Cleanup, status: str
+) -> None:
+    baseten.add_environment("m-greeter", EnvironmentSpec(name="production", current="d-production", cleanup=cleanup))
+    baseten.start_promotion("m-greeter", "production", "d-free")
+    assert api.get(ENVIRONMENT).json()["promotion_settings"]["promotion_cleanup_strategy"] == cleanup
+
+    baseten.finish_promotion("m-greeter", "production")
+
+    replaced = api.get(f"{DEPLOYMENTS}/d-production").json()
+    assert (replaced["status"], replaced["active_replica_count"]) == (status, 1 if cleanup == "KEEP" else 0)
+    assert api.get(FREE).json()["status"] == "ACTIVE"
+
+
+def test_replicas_follow_the_status_unless_they_are_given(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    def serving() -> tuple[str, int]:
+        body = api.get(FREE).json()
+        return body["status"], body["active_replica_count"]
+
+    assert serving() == ("ACTIVE", 1)
+    baseten.set_settings({"min_replica": 3, "max_replica": 5}, model="m-greeter", deployment="d-free")
+    assert serving() == ("ACTIVE", 3)
+    baseten.set_deployment_status("m-greeter", "d-free", "UNHEALTHY", replicas=2)
+    assert serving() == ("UNHEALTHY", 2)
+    baseten.set_deployment_status("m-greeter", "d-free", "INACTIVE")
+    assert serving() == ("INACTIVE", 0)
+    baseten.set_chainlet_status("c-hello", "production", "RandInt", "ACTIVE", replicas=4)
+    chainlets = api.get(CHAIN_ENVIRONMENT).json()["current_deployment"]["chainlets"]
+    assert [chainlet["active_replica_count"] for chainlet in chainlets] == [1, 4]
+
+
+def test_a_failed_promotion_of_a_chain_leaves_its_deployment(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    before = api.get(CHAIN_ENVIRONMENT).json()["current_deployment"]
+    baseten.start_chain_promotion("c-hello", "production")
+    assert patch_chainlets(api, RandInt={"max_replica": 4}).json()["status"] == "QUEUED"
+    baseten.start_chain_promotion("c-hello", "production", status="FAILED")
+    assert patch_chainlets(api, HelloWorld={"max_replica": 4}).json()["status"] == "ACCEPTED"
+
+    baseten.finish_chain_promotion("c-hello", "production", succeeded=False)
+
+    after = api.get(CHAIN_ENVIRONMENT).json()["current_deployment"]
+    assert after["id"] == before["id"]
+    assert after["chainlets"][1]["autoscaling_settings"]["max_replica"] == 4
+
+
 def test_chainlets_are_written_together(baseten: BasetenSimulator, api: httpx.Client) -> None:
     baseten.set_converge(0)
     both = {"HelloWorld": {"max_replica": 4}, "RandInt": {"max_replica": 5}}
@@ -220,13 +333,25 @@ def test_the_organisation_may_limit_replicas(baseten: BasetenSimulator, api: htt
     assert "limit of 5" in response.json()["message"]
 
 
-def test_development_deployments_may_refuse_replicas(baseten: BasetenSimulator, api: httpx.Client) -> None:
-    assert patch(api, "development", max_replica=2) == "ACCEPTED"
-    baseten.set_strict_development()
-
-    response = api.patch(f"{DEPLOYMENTS}/development/autoscaling_settings", json={"max_replica": 3})
+@pytest.mark.parametrize("which", ["development", "d-development"])
+@pytest.mark.parametrize(
+    "replicas", [{"max_replica": 3}, {"min_replica": 0}, {"max_replica": 1, "scale_down_delay": 9}]
+)
+def test_development_deployments_have_no_replicas_to_set(
+    baseten: BasetenSimulator, api: httpx.Client, which: str, replicas: dict[str, int]
+) -> None:
+    path = f"{DEPLOYMENTS}/{which}/autoscaling_settings"
+    response = api.patch(path, json=replicas)
     assert response.status_code == 400
-    assert patch(api, "development", scale_down_delay=30) == "ACCEPTED"
+    assert "min_replica is fixed at 0 and max_replica at 1" in response.json()["message"]
+    assert baseten.settings(model="m-greeter", deployment="development") == baseten.settings(
+        model="m-greeter", deployment="d-free"
+    )
+
+    assert patch(api, which, scale_down_delay=30, concurrency_target=2) == "ACCEPTED"
+    assert api.patch(path, json={"max_replica": None, "autoscaling_window": 30}).json()["status"] == "ACCEPTED"
+    baseten.set_strict_development(strict=False)
+    assert api.patch(path, json=replicas).status_code == 200
 
 
 def test_restricted_environments_may_not_be_changed(baseten: BasetenSimulator, api: httpx.Client) -> None:
@@ -287,6 +412,110 @@ def test_the_world_can_be_changed(baseten: BasetenSimulator, api: httpx.Client) 
     assert [chain["id"] for chain in api.get("/v1/chains").json()["chains"]] == ["c-new"]
     baseten.seed(WorldSpec())
     assert api.get("/v1/chains").json() == {"chains": []}
+
+
+def ids(api: httpx.Client, path: str, field: str, **query: str) -> list[str]:
+    """Return the ids in a list."""
+    return [thing["id"] for thing in api.get(path, params=query).json()[field]]
+
+
+def test_lists_can_be_narrowed_to_a_name(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.add_model(id="m-theirs", name="greeter", team="Other Team")
+    baseten.add_model(id="m-more", name="greeter 2")
+    assert ids(api, "/v1/models", "models", name="greeter") == ["m-greeter", "m-theirs"]
+    assert ids(api, "/v1/models", "models", name="greeter 2") == ["m-more"]
+    assert ids(api, "/v1/models", "models", name="Greeter") == []
+    assert ids(api, DEPLOYMENTS, "deployments", name="v1") == ["d-free"]
+    assert ids(api, "/v1/teams", "teams", name="Other Team") == ["t-other-team"]
+    assert ids(api, "/v1/teams/t-other-team/models", "models", name="greeter") == ["m-theirs"]
+    # Chains have no such filter.
+    assert ids(api, "/v1/chains", "chains", name="other") == ["c-hello"]
+
+
+def test_a_team_has_models_of_its_own(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.add_team(id="T1", name="speech")
+    baseten.add_model(id="m-theirs", name="greeter", team="speech")
+    baseten.add_chain(id="c-theirs", name="hello", team="speech")
+
+    assert [(team["id"], team["default"]) for team in api.get("/v1/teams").json()["teams"]] == [
+        ("t-default", True),
+        ("T1", False),
+    ]
+    assert api.get("/v1/teams/T1").json()["name"] == "speech"
+    assert ids(api, "/v1/teams/T1/models", "models") == ["m-theirs"]
+    assert ids(api, "/v1/teams/t-default/models", "models") == ["m-greeter"]
+    assert api.get("/v1/chains/c-theirs").json()["team_name"] == "speech"
+    assert api.get("/v1/teams/none/models").status_code == 404
+
+
+def test_names_are_unique_within_a_team(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.add_model(id="m-other", name="other")
+    baseten.add_model(id="m-theirs", name="theirs", team="speech")
+
+    response = api.patch("/v1/models/m-other", json={"name": "greeter"})
+    assert response.status_code == 400
+    assert "greeter" in response.json()["message"]
+    assert api.patch("/v1/models/m-theirs", json={"name": "greeter"}).status_code == 200
+    assert api.patch("/v1/models/m-other", json={"name": "other"}).status_code == 200
+    assert api.patch("/v1/models/m-other", json={}).json()["name"] == "other"
+
+
+def test_names_move_and_ids_stay(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    before = api.get(DEPLOYMENTS).json()
+    baseten.rename_model("m-greeter", "old greeter")
+    baseten.add_model(id="m-new", name="greeter")
+    baseten.rename_chain("c-hello", "old hello")
+
+    assert ids(api, "/v1/models", "models", name="greeter") == ["m-new"]
+    assert api.get("/v1/models/m-greeter").json()["name"] == "old greeter"
+    assert api.get(DEPLOYMENTS).json() == before
+    assert api.get("/v1/chains/c-hello").json()["name"] == "old hello"
+
+
+def test_names_stay_and_ids_change(baseten: BasetenSimulator, api: httpx.Client) -> None:
+    baseten.set_settings({"max_replica": 9}, model="m-greeter", environment="production")
+    baseten.recreate_model("m-greeter", "m-2")
+    baseten.recreate_chain("c-hello", "c-2")
+
+    assert api.get(DEPLOYMENTS).status_code == 404
+    assert ids(api, "/v1/models", "models", name="greeter") == ["m-2"]
+    production = api.get("/v1/models/m-2/deployments/production").json()
+    assert (production["id"], production["name"]) == ("m-2-d-production", "v2")
+    assert max_replica(api, "/v1/models/m-2/environments/production") == 1
+    assert ids(api, "/v1/chains", "chains") == ["c-2"]
+    assert len(api.get("/v1/chains/c-2/environments/production").json()["chainlet_settings"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        ("code", {"code": "VALIDATION_ERROR", "message": ...}),
+        ("details", {"code": "VALIDATION_ERROR", "message": "The request was refused.", "details": [{"message": ...}]}),
+        ("errors", {"errors": [{"code": "VALIDATION_ERROR", "message": ...}]}),
+        ("control plane", {"error": "VALIDATION_ERROR", "message": ...}),
+    ],
+)
+def test_refusals_have_the_form_that_is_asked_for(
+    baseten: BasetenSimulator, api: httpx.Client, shape: ErrorShape, body: dict[str, Any]
+) -> None:
+    baseten.set_error_shape(shape)
+
+    response = api.patch(f"{FREE}/autoscaling_settings", json={"max_replica": 0})
+
+    assert response.status_code == 400
+
+    def without_text(found: Any) -> Any:
+        match found:
+            case dict():
+                return {name: without_text(value) for name, value in found.items()}
+            case list():
+                return [without_text(one) for one in found]
+            case str() if "max_replica" in found:
+                return ...
+            case _:
+                return found
+
+    assert without_text(response.json()) == body
 
 
 def test_commands_that_make_no_sense_are_errors(baseten: BasetenSimulator) -> None:

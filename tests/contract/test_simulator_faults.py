@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,18 @@ import httpx
 import pytest
 
 from tests.contract.baseten_examples import DEPLOYMENTS
-from tests.simulators.faults import Delay, Drop, Fault, Huge, Respond, Truncate
+from tests.simulators.faults import (
+    DONE_UNCLEARLY,
+    ELSEWHERE,
+    Compress,
+    Delay,
+    Drop,
+    Encoding,
+    Fault,
+    Huge,
+    Respond,
+    Truncate,
+)
 from tests.simulators.journal import JournalEntry
 from tests.simulators.process import BasetenSimulator
 from tests.waiting import eventually
@@ -152,6 +164,59 @@ def test_an_answer_can_be_huge(baseten: BasetenSimulator, api: httpx.Client) -> 
         # Whoever reads no further does no harm.
         next(stream.iter_raw())
     assert write(api).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_answer_can_be_huge_only_when_it_is_unpacked(
+    baseten: BasetenSimulator, api: httpx.Client, encoding: Encoding
+) -> None:
+    baseten.inject(Huge(size=3_000_000, encoding=encoding))
+
+    with api.stream("PATCH", WRITE) as stream:
+        packed = b"".join(stream.iter_raw())
+
+    assert stream.headers["content-encoding"] == encoding
+    assert len(packed) < 30_000
+    assert len(zlib.decompress(packed, wbits=47)) == 3_000_000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_answer_can_be_compressed_though_nobody_asked(
+    baseten: BasetenSimulator, api: httpx.Client, encoding: Encoding
+) -> None:
+    baseten.inject(Compress(encoding=encoding))
+
+    with api.stream("PATCH", WRITE, json={"max_replica": 4}, headers={"Accept-Encoding": "identity"}) as stream:
+        packed = b"".join(stream.iter_raw())
+
+    assert stream.headers["content-encoding"] == encoding
+    assert json.loads(zlib.decompress(packed, wbits=47))["status"] == "ACCEPTED"
+    assert applied(baseten)
+    assert only(baseten).response["status"] == "ACCEPTED"
+    assert write(api).headers.get("content-encoding") is None
+
+
+@pytest.mark.parametrize("how", DONE_UNCLEARLY)
+def test_a_write_can_take_effect_and_leave_that_in_doubt(
+    baseten: BasetenSimulator, api: httpx.Client, how: str
+) -> None:
+    baseten.inject(DONE_UNCLEARLY[how])
+
+    with suppress(httpx.RemoteProtocolError, httpx.DecodingError):
+        response = write(api)
+        assert response.status_code in {200, 204}
+
+    assert applied(baseten)
+    assert write(api).json()["status"] == "UNCHANGED"
+
+
+@pytest.mark.parametrize("how", ELSEWHERE)
+def test_something_else_can_answer(baseten: BasetenSimulator, api: httpx.Client, how: str) -> None:
+    baseten.inject(ELSEWHERE[how])
+
+    assert write(api).status_code in {200, 302}
+
+    assert not applied(baseten)
 
 
 def test_an_answer_can_be_cut_off(baseten: BasetenSimulator, api: httpx.Client) -> None:

@@ -84,6 +84,10 @@ def test_a_refusal_tells_when_to_come_again(baseten: BasetenSimulator, api: http
     assert response.json().keys() == {"error"}
     assert response.headers["retry-after"] == "0.5"
 
+    baseten.set_rate(0, retry_after="37", told_in="both")
+    response = api.get("/v1/models")
+    assert (response.json()["retry_after"], response.headers["retry-after"]) == ("37", "37")
+
     baseten.set_rate(0, told_in="neither")
     response = api.get("/v1/models")
     assert "retry_after" not in response.json()

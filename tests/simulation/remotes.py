@@ -51,7 +51,7 @@ class Remotes:
     @classmethod
     def fresh(cls, generation: Generation) -> "Remotes":
         """Return remotes with a few models, a chain and some rows."""
-        models = Models(baseten.Options(converge=0.3))
+        models = Models(baseten.Options(converge=0.3, strict_development=False))
         models.seed(
             baseten.WorldSpec(
                 models=[

@@ -9,22 +9,27 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from tests.simulators.faults import Delay, Drop, Fault, Faults, Huge, Respond, Truncate
+from tests.simulators.faults import Compress, Delay, Drop, Encoding, Fault, Faults, Huge, Respond, Truncate
 from tests.simulators.journal import NO_TEMPLATE, Journal
 from tests.simulators.rates import Peaks, RateLimit
 from tests.simulators.server import transport_under
 
 PIECE = 64 * 1024
 """Bytes of a huge answer that are sent at once."""
+_BODILESS = frozenset({204, 304})
+"""Their answers tell no length, not even none."""
+_WINDOW: Mapping[Encoding, int] = {"gzip": 31, "deflate": 15}
+"""What zlib calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Reply:
     status: int
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+    encoding: Encoding | None = None
+    """How it is compressed on its way."""
 
     def encoded(self) -> bytes:
         """Return the bytes of the body."""
@@ -69,8 +76,9 @@ Table: TypeAlias = Mapping[str, Mapping[str, Handler]]
 def answer(table: Table, method: str, path: str, body: bytes) -> Reply:
     """Return what an API answers where there is no socket, no key and no limit between it and the client.
 
-    The path is as it is sent, still quoted.
+    The path is as it is sent, still quoted and with its query.
     """
+    path, _, query = path.partition("?")
     given = path.split("/")
     for template, handlers in table.items():
         wanted = template.split("/")
@@ -81,7 +89,7 @@ def answer(table: Table, method: str, path: str, body: bytes) -> Reply:
             continue
         params = {name.strip("{}"): unquote(value) for name, value in pairs if name.startswith("{")}
         try:
-            return handlers[method](Call(params, body, {}))
+            return handlers[method](Call(params, body, dict(parse_qsl(query, keep_blank_values=True))))
         except RefusedError as refusal:
             return refusal.reply
     return Reply(404, {"message": "There is no such path"})
@@ -91,8 +99,8 @@ def answer(table: Table, method: str, path: str, body: bytes) -> Reply:
 class Throttling:
     """How a refusal because of the rate looks."""
 
-    retry_after: Seconds | None = None
-    """Seconds to tell; None tells the true ones, rounded up."""
+    retry_after: Seconds | str | None = None
+    """Seconds to tell, as a number or in words; None tells the true ones, rounded up."""
     told_in: Literal["body", "header", "both", "neither"] = "body"
 
 
@@ -241,7 +249,7 @@ def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> dict[str, str]:
 async def _suffer(fault: Fault, apply: Callable[[], Reply], scope: Scope, receive: Receive, send: Send) -> Reply | None:
     """Do what a fault demands and return the answer to send or already sent, None when there is none."""
     match fault:
-        case Respond():
+        case Respond() | Compress():
             return _respond(fault, apply)
         case Delay(seconds=None):
             if fault.applied:
@@ -274,7 +282,9 @@ async def _suffer(fault: Fault, apply: Callable[[], Reply], scope: Scope, receiv
             return reply
 
 
-def _respond(fault: Respond, apply: Callable[[], Reply]) -> Reply:
+def _respond(fault: Respond | Compress, apply: Callable[[], Reply]) -> Reply:
+    if isinstance(fault, Compress):
+        return replace(apply(), encoding=fault.encoding)
     if fault.applied:
         apply()
     match fault.body:
@@ -294,23 +304,40 @@ async def _gone(receive: Receive) -> None:
 
 
 async def _send(send: Send, reply: Reply, answer: bytes) -> None:
-    await _send_start(send, reply, {"content-length": str(len(answer))})
-    await send({"type": "http.response.body", "body": answer})
+    body = b"".join(_coded([answer], reply.encoding))
+    await _send_start(send, reply, {} if reply.status in _BODILESS else {"content-length": str(len(body))})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _send_start(send: Send, reply: Reply, more: Mapping[str, str]) -> None:
-    headers = {"content-type": "application/json", **reply.headers, **more}
+    coding = {} if reply.encoding is None else {"content-encoding": reply.encoding}
+    headers = {"content-type": "application/json", **reply.headers, **coding, **more}
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
 
 
 async def _send_huge(send: Send, fault: Huge) -> None:
-    await _send_start(send, Reply(fault.status, None), {})
-    left = fault.size - 2
-    await send({"type": "http.response.body", "body": b'"', "more_body": True})
-    while left > 0:
-        await send({"type": "http.response.body", "body": b"x" * min(left, PIECE), "more_body": True})
-        left -= PIECE
+    await _send_start(send, Reply(fault.status, None, encoding=fault.encoding), {})
+    for piece in _coded(_text(fault.size), fault.encoding):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
         # A client that reads on would keep us from all other requests.
         await asyncio.sleep(0)
-    await send({"type": "http.response.body", "body": b'"'})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _text(size: int) -> Iterator[bytes]:
+    """Give a JSON text of so many bytes piece by piece."""
+    left = size - 2
+    yield b'"'
+    yield from (b"x" * min(left - done, PIECE) for done in range(0, left, PIECE))
+    yield b'"'
+
+
+def _coded(pieces: Iterable[bytes], encoding: Encoding | None) -> Iterator[bytes]:
+    """Give a body in an encoding, as it is where there is none."""
+    if encoding is None:
+        yield from pieces
+        return
+    coder = zlib.compressobj(wbits=_WINDOW[encoding])
+    yield from map(coder.compress, pieces)
+    yield coder.flush()

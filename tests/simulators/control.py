@@ -97,7 +97,7 @@ class ApiCommands:
         self,
         rate: int,
         *,
-        retry_after: Seconds | None = None,
+        retry_after: Seconds | str | None = None,
         told_in: Literal["body", "header", "both", "neither"] = "body",
     ) -> None:
         """Set the requests per second, and how a refusal tells when to come again."""

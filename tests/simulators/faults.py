@@ -6,9 +6,12 @@ limit.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Encoding: TypeAlias = Literal["gzip", "deflate"]
 
 
 class _Fault(BaseModel):
@@ -52,6 +55,8 @@ class Huge(_Fault):
     kind: Literal["huge"] = "huge"
     size: int
     status: int = 200
+    encoding: Encoding | None = None
+    """How it is compressed, which makes few bytes of many."""
     applied: bool = False
     """Whether the request takes effect all the same."""
 
@@ -62,7 +67,36 @@ class Truncate(_Fault):
     kind: Literal["truncate"] = "truncate"
 
 
-Fault = Annotated[Respond | Delay | Drop | Huge | Truncate, Field(discriminator="kind")]
+class Compress(_Fault):
+    """Compresses the API's own answer, whatever the client accepts; the request takes effect."""
+
+    kind: Literal["compress"] = "compress"
+    encoding: Encoding = "gzip"
+
+
+Fault = Annotated[Respond | Delay | Drop | Huge | Truncate | Compress, Field(discriminator="kind")]
+
+_HTML = "<!doctype html><html><head><title>Console</title></head><body></body></html>"
+
+DONE_UNCLEARLY: Mapping[str, Fault] = {
+    "no status": Respond(body={"message": "done"}, applied=True),
+    "no content": Respond(status=204, applied=True),
+    "no body": Respond(applied=True),
+    "a list": Respond(body=[], applied=True),
+    "no JSON": Respond(body="done", headers={"Content-Type": "text/plain"}, applied=True),
+    "a page": Respond(body=_HTML, headers={"Content-Type": "text/html"}, applied=True),
+    "gzip": Compress(encoding="gzip"),
+    "deflate": Compress(encoding="deflate"),
+    "no gzip": Respond(body="done", headers={"Content-Encoding": "gzip"}, applied=True),
+    "half": Truncate(),
+}
+"""Answers to a write that took effect, which leave a reader in doubt whether it did."""
+
+ELSEWHERE: Mapping[str, Fault] = {
+    "a redirect": Respond(status=302, headers={"Location": "/login"}),
+    "a page": Respond(body=_HTML, headers={"Content-Type": "text/html"}),
+}
+"""Answers of something that is not the API: a wrong URL, a captive portal, a login in front of it."""
 
 
 class Rule(BaseModel):

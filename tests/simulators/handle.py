@@ -131,10 +131,13 @@ class Simulator:
         self,
         rate: int,
         *,
-        retry_after: Seconds | None = None,
+        retry_after: Seconds | str | None = None,
         told_in: Literal["body", "header", "both", "neither"] = "body",
     ) -> None:
-        """Set the requests per second, and how a refusal tells when to come again (None: truly, rounded up)."""
+        """Set the requests per second, and how a refusal tells when to come again (None: truly, rounded up).
+
+        What is told may be a text, too.
+        """
         self.command("set_rate", rate=rate, retry_after=retry_after, told_in=told_in)
 
     def reset(self) -> None:

@@ -1,7 +1,7 @@
 """The test's end of the Baseten simulator."""
 
 from collections.abc import Sequence
-from typing import Literal, Self, overload
+from typing import Self, overload
 
 from tests.simulators.baseten.settings import Values
 from tests.simulators.baseten.specs import (
@@ -13,11 +13,14 @@ from tests.simulators.baseten.specs import (
     DeploymentSpec,
     DeploymentStatus,
     DeploymentTarget,
+    EnvironmentShape,
     EnvironmentSpec,
     EnvironmentTarget,
+    ErrorShape,
     ModelSpec,
     PromotionStatus,
     Target,
+    TeamSpec,
     WorldSpec,
 )
 from tests.simulators.handle import Simulator, options
@@ -42,8 +45,12 @@ class BasetenSimulator(Simulator):
         return cls.launch(*given, *(f"--key={key}" for key in keys))
 
     def seed(self, world: WorldSpec) -> None:
-        """Replace all models and chains."""
+        """Replace all teams, models and chains."""
         self.command("seed", world=world)
+
+    def add_team(self, *, id: str, name: str, default: bool = False) -> None:  # noqa: A002  # the API's word
+        """Add a team, instead of one with the same id."""
+        self.command("add_team", spec=TeamSpec(id=id, name=name, default=default))
 
     def add_model(
         self,
@@ -57,6 +64,17 @@ class BasetenSimulator(Simulator):
         """Add a model, instead of one with the same id."""
         spec = ModelSpec(id=id, name=name, deployments=list(deployments), environments=list(environments), team=team)
         self.command("add_model", spec=spec)
+
+    def rename_model(self, model: str, name: str) -> None:
+        """Give a model another name; its id and all it has stay."""
+        self.command("rename_model", model=model, name=name)
+
+    def recreate_model(self, model: str, new: str) -> None:
+        """Delete a model and make one of its name anew at once: as it was added, with the new id.
+
+        The ids of its deployments are new as well: `d-free` of a model that becomes `m-2` is `m-2-d-free` then.
+        """
+        self.command("recreate_model", model=model, new=new)
 
     def remove_model(self, model: str) -> None:
         """Remove a model."""
@@ -88,6 +106,14 @@ class BasetenSimulator(Simulator):
     ) -> None:
         """Add a chain, instead of one with the same id."""
         self.command("add_chain", spec=ChainSpec(id=id, name=name, environments=list(environments), team=team))
+
+    def rename_chain(self, chain: str, name: str) -> None:
+        """Give a chain another name; its id and all it has stay."""
+        self.command("rename_chain", chain=chain, name=name)
+
+    def recreate_chain(self, chain: str, new: str) -> None:
+        """Delete a chain and make one of its name anew at once: as it was added, with the new id."""
+        self.command("recreate_chain", chain=chain, new=new)
 
     def remove_chain(self, chain: str) -> None:
         """Remove a chain."""
@@ -126,13 +152,21 @@ class BasetenSimulator(Simulator):
         values: Values | None = self.command("settings", target=_target(where))
         return values
 
-    def set_deployment_status(self, model: str, deployment: str, status: DeploymentStatus) -> None:
-        """Change a deployment's status; the end of a build applies what was queued."""
-        self.command("set_deployment_status", model=model, deployment=deployment, status=status)
+    def set_deployment_status(
+        self, model: str, deployment: str, status: DeploymentStatus, *, replicas: int | None = None
+    ) -> None:
+        """Change a deployment's status and its active replicas, which follow from the status where none are given.
 
-    def set_chainlet_status(self, chain: str, environment: str, chainlet: str, status: DeploymentStatus) -> None:
-        """Change a chainlet's status; the end of a build applies what was queued."""
-        self.command("set_chainlet_status", chain=chain, environment=environment, chainlet=chainlet, status=status)
+        The end of a build applies what was queued.
+        """
+        self.command("set_deployment_status", model=model, deployment=deployment, status=status, replicas=replicas)
+
+    def set_chainlet_status(
+        self, chain: str, environment: str, chainlet: str, status: DeploymentStatus, *, replicas: int | None = None
+    ) -> None:
+        """Change a chainlet's status and active replicas; the end of a build applies what was queued."""
+        where = {"chain": chain, "environment": environment, "chainlet": chainlet}
+        self.command("set_chainlet_status", **where, status=status, replicas=replicas)
 
     def start_promotion(
         self,
@@ -142,8 +176,12 @@ class BasetenSimulator(Simulator):
         *,
         status: PromotionStatus = "RELEASING",
         percent: int = 0,
+        settings: Values | None = None,
     ) -> None:
-        """Start to promote a deployment, or change how far the promotion is."""
+        """Start to promote a deployment, or change how far the promotion is.
+
+        The settings are changes that come with it: they are the environment's for good when it succeeds.
+        """
         self.command(
             "start_promotion",
             model=model,
@@ -151,23 +189,42 @@ class BasetenSimulator(Simulator):
             deployment=deployment,
             status=status,
             percent=percent,
+            settings=settings or {},
         )
 
+    def push(self, model: str, environment: str, spec: DeploymentSpec, settings: Values | None = None) -> None:
+        """Add a deployment and start to promote it, as a push to an environment does, with settings or without."""
+        self.add_deployment(model, spec)
+        self.start_promotion(model, environment, spec.id, settings=settings)
+
     def finish_promotion(self, model: str, environment: str, *, succeeded: bool = True) -> None:
-        """End a promotion: the deployment gets the environment's settings, with what was queued."""
+        """End a promotion: the deployment gets the environment's settings, with what was queued.
+
+        The one it replaces is scaled to zero, deactivated or kept, as the environment's promotion settings say.
+        """
         self.command("finish_promotion", model=model, environment=environment, succeeded=succeeded)
 
-    def start_chain_promotion(self, chain: str, environment: str) -> None:
-        """Start to promote a chain to one of its environments."""
-        self.command("set_chain_promotion", chain=chain, environment=environment, promoting=True)
+    def start_chain_promotion(
+        self, chain: str, environment: str, *, status: PromotionStatus = "RELEASING", percent: int = 0
+    ) -> None:
+        """Start to promote a chain to one of its environments, or change how far the promotion is."""
+        self.command("start_chain_promotion", chain=chain, environment=environment, status=status, percent=percent)
 
-    def finish_chain_promotion(self, chain: str, environment: str) -> None:
+    def finish_chain_promotion(self, chain: str, environment: str, *, succeeded: bool = True) -> None:
         """End a chain's promotion, which applies what was queued."""
-        self.command("set_chain_promotion", chain=chain, environment=environment, promoting=False)
+        self.command("finish_chain_promotion", chain=chain, environment=environment, succeeded=succeeded)
 
     def set_schedule(self, model: str, environment: str, schedule_id: str | None, values: Values | None = None) -> None:
-        """Let one of the platform's own schedules set values, or with None as its id end it."""
-        self.command("set_schedule", model=model, environment=environment, schedule_id=schedule_id, values=values or {})
+        """Open the window of one of the platform's own schedules, or with None as its id close the one that is open.
+
+        What it overrides changes on the deployment that serves and in the applied state; the environment's own settings
+        stay, and come back when the window closes.
+        """
+        where = {"model": model, "environment": environment}
+        if schedule_id is None:
+            self.command("close_schedule", **where)
+        else:
+            self.command("open_schedule", **where, schedule=schedule_id, values=values or {})
 
     @overload
     def set_restricted(self, *, restricted: bool = True, model: str, environment: str) -> None: ...
@@ -182,9 +239,21 @@ class BasetenSimulator(Simulator):
         """Set the seconds after which a read shows what is written from now on."""
         self.command("set_options", changes={"converge": seconds})
 
-    def set_environment_shape(self, shape: Literal["new", "old"]) -> None:
-        """Choose whether the update of an environment answers with the environment, as it does since August 2026."""
+    def set_environment_shape(self, shape: EnvironmentShape) -> None:
+        """Choose what answers the update of an environment.
+
+        `new` is the environment with status and message, as since August 2026; `old` these alone, as before; `bare` the
+        environment itself; `wrapped` the environment in its field, without what is deprecated beside it.
+        """
         self.command("set_options", changes={"environment_shape": shape})
+
+    def set_error_shape(self, shape: ErrorShape) -> None:
+        """Choose the form of refusals.
+
+        `code` has a code and a text in `message`; `details` tells in `details` what was wrong; `errors` is a list of
+        errors; `control plane` has the code in `error`.
+        """
+        self.command("set_options", changes={"error_shape": shape})
 
     def set_strict_development(self, *, strict: bool = True) -> None:
         """Choose whether development deployments refuse changes of their replicas."""

@@ -22,9 +22,10 @@ from tests.simulators.baseten.specs import (
     Options,
     PromotionStatus,
     Target,
+    TeamSpec,
     WorldSpec,
 )
-from tests.simulators.baseten.world import World
+from tests.simulators.baseten.world import Progress, Promotion, Schedule, World
 from tests.simulators.control import ApiCommands, Command
 
 
@@ -41,13 +42,18 @@ class BasetenCommands:
         own: list[Callable[..., Any]] = [
             self.reset,
             self.seed,
+            self.add_team,
             self.add_model,
+            self.rename_model,
+            self.recreate_model,
             self.remove_model,
             self.add_deployment,
             self.remove_deployment,
             self.add_environment,
             self.remove_environment,
             self.add_chain,
+            self.rename_chain,
+            self.recreate_chain,
             self.remove_chain,
             self.add_chain_environment,
             self.add_chainlet,
@@ -58,8 +64,10 @@ class BasetenCommands:
             self.set_chainlet_status,
             self.start_promotion,
             self.finish_promotion,
-            self.set_chain_promotion,
-            self.set_schedule,
+            self.start_chain_promotion,
+            self.finish_chain_promotion,
+            self.open_schedule,
+            self.close_schedule,
             self.set_restricted,
             self.set_options,
         ]
@@ -75,9 +83,21 @@ class BasetenCommands:
         """Replace everything there is."""
         self._world.seed(world)
 
+    def add_team(self, spec: TeamSpec) -> None:
+        """Add a team."""
+        self._world.add_team(spec)
+
     def add_model(self, spec: ModelSpec) -> None:
         """Add a model."""
         self._world.add_model(spec)
+
+    def rename_model(self, model: str, name: str) -> None:
+        """Give a model another name."""
+        self._world.rename_model(self._world.model(model), name)
+
+    def recreate_model(self, model: str, new: str) -> None:
+        """Delete a model and make one of its name anew, with other ids."""
+        self._world.recreate_model(model, new)
 
     def remove_model(self, model: str) -> None:
         """Remove a model."""
@@ -112,6 +132,14 @@ class BasetenCommands:
         """Add a chain."""
         self._world.add_chain(spec)
 
+    def rename_chain(self, chain: str, name: str) -> None:
+        """Give a chain another name."""
+        self._world.chain(chain).name = name
+
+    def recreate_chain(self, chain: str, new: str) -> None:
+        """Delete a chain and make one of its name anew, with another id."""
+        self._world.recreate_chain(chain, new)
+
     def remove_chain(self, chain: str) -> None:
         """Remove a chain."""
         del self._world.chains[self._world.chain(chain).id]
@@ -134,41 +162,53 @@ class BasetenCommands:
         """Change values at once, as somebody else would; an environment's deployment follows."""
         self._settings(target).set(values)
         if isinstance(target, EnvironmentTarget):
-            current = self._world.environment(target.model, target.environment).current
-            if current is not None:
-                current.settings.set(values)
+            environment = self._world.environment(target.model, target.environment)
+            if environment.current is not None:
+                environment.current.settings.set(environment.passed_on(values))
 
     def settings(self, target: Target) -> Values | None:
         """Return the values in force now."""
         return self._settings(target).shown
 
-    def set_deployment_status(self, model: str, deployment: str, status: DeploymentStatus) -> None:
+    def set_deployment_status(
+        self, model: str, deployment: str, status: DeploymentStatus, replicas: int | None
+    ) -> None:
         """Change a deployment's status; the end of a build applies what was queued."""
-        writes.set_deployment_status(self._world, self._world.model(model).deployment(deployment), status)
+        writes.set_deployment_status(self._world, self._world.model(model).deployment(deployment), status, replicas)
 
-    def set_chainlet_status(self, chain: str, environment: str, chainlet: str, status: DeploymentStatus) -> None:
+    def set_chainlet_status(
+        self, chain: str, environment: str, chainlet: str, status: DeploymentStatus, replicas: int | None
+    ) -> None:
         """Change a chainlet's status; the end of a build applies what was queued."""
-        writes.set_chainlet_status(self._world, chain, environment, chainlet, status)
+        writes.set_chainlet_status(self._world, chain, environment, chainlet, status, replicas)
 
     def start_promotion(
-        self, model: str, environment: str, deployment: str, *, status: PromotionStatus, percent: int
+        self, model: str, environment: str, deployment: str, *, status: PromotionStatus, percent: int, settings: Values
     ) -> None:
         """Start to promote a deployment, or change how far the promotion is."""
         candidate = self._world.model(model).deployment(deployment)
-        writes.start_promotion(self._world.environment(model, environment), candidate, status, percent)
+        promotion = Promotion(status, percent, candidate=candidate, settings=settings)
+        writes.start_promotion(self._world.environment(model, environment), promotion)
 
     def finish_promotion(self, model: str, environment: str, *, succeeded: bool) -> None:
         """End a promotion."""
         writes.finish_promotion(self._world, self._world.environment(model, environment), succeeded=succeeded)
 
-    def set_chain_promotion(self, chain: str, environment: str, *, promoting: bool) -> None:
-        """Start or end the promotion of a chain."""
-        writes.set_chain_promotion(self._world, chain, environment, promoting=promoting)
+    def start_chain_promotion(self, chain: str, environment: str, *, status: PromotionStatus, percent: int) -> None:
+        """Start the promotion of a chain, or change how far it is."""
+        self._world.chain_environment(chain, environment).promotion = Progress(status, percent)
 
-    def set_schedule(self, model: str, environment: str, schedule_id: str | None, values: Values) -> None:
-        """Let one of the platform's own schedules set values, or end it."""
-        self._world.environment(model, environment).schedule_id = schedule_id
-        self.set_settings(EnvironmentTarget(model=model, environment=environment), values)
+    def finish_chain_promotion(self, chain: str, environment: str, *, succeeded: bool) -> None:
+        """End the promotion of a chain."""
+        writes.finish_chain_promotion(self._world.chain_environment(chain, environment), succeeded=succeeded)
+
+    def open_schedule(self, model: str, environment: str, schedule: str, values: Values) -> None:
+        """Let one of the platform's own schedules override settings of the deployment that serves."""
+        writes.open_window(self._world.environment(model, environment), Schedule(schedule, values))
+
+    def close_schedule(self, model: str, environment: str) -> None:
+        """End what a schedule overrides."""
+        writes.close_window(self._world.environment(model, environment))
 
     def set_restricted(self, target: EnvironmentTarget | ChainEnvironmentTarget, *, restricted: bool) -> None:
         """Forbid to change an environment, or allow it again."""

@@ -1,16 +1,19 @@
 """The paths of the management API that read and write autoscaling settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from tests.simulators.api import Call, Errors, Handler, Reply, Table
-from tests.simulators.baseten.settings import ChainletsBody, EnvironmentBody, SettingsBody, parse
+from tests.simulators.api import Call, Errors, Handler, RefusedError, Reply, Table
+from tests.simulators.baseten.settings import ChainletsBody, EnvironmentBody, ModelBody, SettingsBody, parse
 from tests.simulators.baseten.shapes import (
     chain_environment_shape,
     chain_shape,
     deployment_shape,
     environment_shape,
     model_shape,
+    team_shape,
 )
+from tests.simulators.baseten.specs import ErrorShape
 from tests.simulators.baseten.world import World
 from tests.simulators.baseten.writes import Outcome, write_chainlets, write_deployment, write_environment
 
@@ -33,20 +36,56 @@ def table(world: World) -> Table:
     """Return the handlers by path template and method."""
     reads = _Reads(world)
     writes = _Writes(world)
-    return {
+    handlers: dict[str, dict[str, Handler]] = {
+        "/v1/teams": {"GET": reads.teams},
+        "/v1/teams/{team_id}": {"GET": reads.team},
+        "/v1/teams/{team_id}/models": {"GET": reads.team_models},
         "/v1/models": {"GET": reads.models},
+        "/v1/models/{model_id}": {"GET": reads.model, "PATCH": writes.model},
         "/v1/models/{model_id}/deployments": {"GET": reads.deployments},
         **_deployment_paths("", "GET", reads.deployment),
         **_deployment_paths("/autoscaling_settings", "PATCH", writes.deployment),
         "/v1/models/{model_id}/environments": {"GET": reads.environments},
         "/v1/models/{model_id}/environments/{env_name}": {"GET": reads.environment, "PATCH": writes.environment},
         "/v1/chains": {"GET": reads.chains},
+        "/v1/chains/{chain_id}": {"GET": reads.chain},
         "/v1/chains/{chain_id}/environments": {"GET": reads.chain_environments},
         "/v1/chains/{chain_id}/environments/{env_name}": {"GET": reads.chain_environment},
         "/v1/chains/{chain_id}/environments/{env_name}/chainlet_settings/autoscaling_settings": {
             "PATCH": writes.chainlets
         },
     }
+    return {
+        path: {method: _refusing(world, handler) for method, handler in methods.items()}
+        for path, methods in handlers.items()
+    }
+
+
+def _refusing(world: World, handler: Handler) -> Handler:
+    """Return a handler whose refusals have the form that is asked for."""
+
+    def handle(call: Call) -> Reply:
+        try:
+            return handler(call)
+        except RefusedError as refusal:
+            reply = refusal.reply
+            body = _refusal(reply.body["code"], reply.body["message"], world.options.error_shape)
+            raise RefusedError(Reply(reply.status, body, reply.headers)) from None
+
+    return handle
+
+
+def _refusal(code: str, text: str, shape: ErrorShape) -> dict[str, Any]:
+    """Return the body of a refusal; what the items of `details` and `errors` look like is not documented."""
+    match shape:
+        case "code":
+            return {"code": code, "message": text}
+        case "details":
+            return {"code": code, "message": "The request was refused.", "details": [{"message": text}]}
+        case "errors":
+            return {"errors": [{"code": code, "message": text}]}
+        case "control plane":
+            return {"error": code, "message": text}
 
 
 def _deployment_paths(suffix: str, method: str, handler: Callable[[Call, str], Reply]) -> dict[str, dict[str, Handler]]:
@@ -74,12 +113,26 @@ class _Reads:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def models(self, _: Call) -> Reply:
-        return Reply(200, {"models": [model_shape(model) for model in self._world.models.values()]})
+    def teams(self, call: Call) -> Reply:
+        return Reply(200, {"teams": _named(call, map(team_shape, self._world.teams.values()))})
+
+    def team(self, call: Call) -> Reply:
+        return Reply(200, team_shape(self._world.team(call.params["team_id"])))
+
+    def team_models(self, call: Call) -> Reply:
+        team = self._world.team(call.params["team_id"])
+        models = (model_shape(model) for model in self._world.models.values() if model.team is team)
+        return Reply(200, {"models": _named(call, models)})
+
+    def models(self, call: Call) -> Reply:
+        return Reply(200, {"models": _named(call, map(model_shape, self._world.models.values()))})
+
+    def model(self, call: Call) -> Reply:
+        return Reply(200, model_shape(self._world.model(call.params["model_id"])))
 
     def deployments(self, call: Call) -> Reply:
         deployments = self._world.model(call.params["model_id"]).deployments.values()
-        return Reply(200, {"deployments": [deployment_shape(deployment) for deployment in deployments]})
+        return Reply(200, {"deployments": _named(call, map(deployment_shape, deployments))})
 
     def deployment(self, call: Call, which: str) -> Reply:
         return Reply(200, deployment_shape(self._world.model(call.params["model_id"]).deployment(which)))
@@ -94,6 +147,9 @@ class _Reads:
     def chains(self, _: Call) -> Reply:
         return Reply(200, {"chains": [chain_shape(chain) for chain in self._world.chains.values()]})
 
+    def chain(self, call: Call) -> Reply:
+        return Reply(200, chain_shape(self._world.chain(call.params["chain_id"])))
+
     def chain_environments(self, call: Call) -> Reply:
         environments = self._world.chain(call.params["chain_id"]).environments.values()
         return Reply(200, {"environments": [chain_environment_shape(environment) for environment in environments]})
@@ -107,6 +163,13 @@ class _Writes:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    def model(self, call: Call) -> Reply:
+        body = parse(ModelBody, call.body)
+        model = self._world.model(call.params["model_id"])
+        if body.name is not None:
+            self._world.rename_model(model, body.name)
+        return Reply(200, model_shape(model))
+
     def deployment(self, call: Call, which: str) -> Reply:
         body = parse(SettingsBody, call.body)
         deployment = self._world.model(call.params["model_id"]).deployment(which)
@@ -117,9 +180,16 @@ class _Writes:
         environment = self._world.environment(call.params["model_id"], call.params["env_name"])
         changes = body.autoscaling_settings.changes() if body.autoscaling_settings else {}
         reply = _answer(write_environment(self._world, environment, changes))
-        if self._world.options.environment_shape == "old":
-            return reply
-        return Reply(200, {"environment": environment_shape(environment), **reply.body})
+        now = environment_shape(environment)
+        match self._world.options.environment_shape:
+            case "new":
+                return Reply(200, {"environment": now, **reply.body})
+            case "old":
+                return reply
+            case "bare":
+                return Reply(200, now)
+            case "wrapped":
+                return Reply(200, {"environment": now})
 
     def chainlets(self, call: Call) -> Reply:
         body = parse(ChainletsBody, call.body)
@@ -129,3 +199,9 @@ class _Writes:
 
 def _answer(outcome: Outcome) -> Reply:
     return Reply(200, {"status": outcome, "message": _MESSAGES[outcome]})
+
+
+def _named(call: Call, things: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the things of exactly the name in the query, all where there is none in it."""
+    name = call.query.get("name")
+    return [thing for thing in things if name is None or thing["name"] == name]

@@ -7,7 +7,7 @@ management API reference; defaults and ranges are those of Baseten's autoscaling
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
@@ -52,9 +52,15 @@ class SettingsBody(BaseModel):
 
 
 class EnvironmentBody(BaseModel):
-    """A request to update an environment; other parts of it are not simulated and have no effect."""
+    """A request to update an environment; its parts other than the settings are taken and have no effect."""
+
+    model_config = ConfigDict(extra="forbid")
 
     autoscaling_settings: SettingsBody | None = None
+    promotion_settings: dict[str, Any] | None = None
+    autoscaling_schedule_settings: dict[str, Any] | None = None
+    request_backpressure_settings: dict[str, Any] | None = None
+    traffic_routing_settings: dict[str, Any] | None = None
 
 
 class ChainletUpdate(BaseModel):
@@ -68,6 +74,14 @@ class ChainletsBody(BaseModel):
     """A request to update chainlets."""
 
     updates: list[ChainletUpdate]
+
+
+class ModelBody(BaseModel):
+    """A request to update a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[StrictStr, Field(min_length=1, max_length=255)] | None = None
 
 
 def invalid(message: str) -> RefusedError:
@@ -125,12 +139,17 @@ class Converging:
         return None if self._shown is None else dict(self._shown)
 
     @property
-    def target(self) -> Values:
-        """What a read shows in the end."""
-        target = {**DEFAULTS, **(self.shown or {})}
+    def accepted(self) -> Values:
+        """What a read shows once all that was accepted is in force."""
+        accepted = {**DEFAULTS, **(self.shown or {})}
         for _, changes in self._coming:
-            target |= changes
-        return target | self._queued
+            accepted |= changes
+        return accepted
+
+    @property
+    def target(self) -> Values:
+        """What a read shows in the end, when nothing waits any more."""
+        return self.accepted | self._queued
 
     def differs(self, changes: Values) -> bool:
         """Tell whether changes make a difference."""

@@ -25,6 +25,12 @@ DeploymentStatus: TypeAlias = Literal[
 PromotionStatus: TypeAlias = Literal[
     "RELEASING", "RAMPING_UP", "RAMPING_DOWN", "PAUSED", "SUCCEEDED", "FAILED", "CANCELED"
 ]
+Cleanup: TypeAlias = Literal["KEEP", "SCALE_TO_ZERO", "DEACTIVATE"]
+"""What becomes of the deployment that a promotion has replaced."""
+EnvironmentShape: TypeAlias = Literal["new", "old", "bare", "wrapped"]
+"""What answers the update of an environment."""
+ErrorShape: TypeAlias = Literal["code", "details", "errors", "control plane"]
+"""Where a refusal has its code and its text."""
 
 
 class _Spec(BaseModel):
@@ -43,6 +49,8 @@ class DeploymentSpec(_Spec):
     production: bool = False
     """The current deployment of an environment `production` is it anyway."""
     development: bool = False
+    replicas: int | None = None
+    """Active ones; None lets the status decide."""
 
 
 class EnvironmentSpec(_Spec):
@@ -54,6 +62,7 @@ class EnvironmentSpec(_Spec):
     settings: Values = {}
     """What differs from the defaults; its deployment gets these values too, instead of its own."""
     restricted: bool = False
+    cleanup: Cleanup = "SCALE_TO_ZERO"
 
 
 class ModelSpec(_Spec):
@@ -64,6 +73,7 @@ class ModelSpec(_Spec):
     deployments: list[DeploymentSpec] = []
     environments: list[EnvironmentSpec] = []
     team: str = "default"
+    """Name of its team, which is made where there is none of it."""
 
 
 class ChainletSpec(_Spec):
@@ -73,6 +83,8 @@ class ChainletSpec(_Spec):
     status: DeploymentStatus = "ACTIVE"
     settings: Values | None = {}
     """What differs from the defaults; None while it was never deployed."""
+    replicas: int | None = None
+    """Active ones; None lets the status decide."""
 
 
 class ChainEnvironmentSpec(_Spec):
@@ -92,9 +104,19 @@ class ChainSpec(_Spec):
     team: str = "default"
 
 
+class TeamSpec(_Spec):
+    """A team."""
+
+    id: str
+    name: str
+    default: bool = False
+
+
 class WorldSpec(_Spec):
     """Everything an organisation has."""
 
+    teams: list[TeamSpec] = []
+    """Those of models and chains that are not among them are made."""
     models: list[ModelSpec] = []
     chains: list[ChainSpec] = []
 
@@ -135,10 +157,13 @@ class Options(_Spec):
 
     converge: float = 0.3
     """Seconds after which a read shows what was written; holds for writes from then on."""
-    environment_shape: Literal["new", "old"] = "new"
-    """Whether the answer to the update of an environment has the environment in it."""
-    strict_development: bool = False
-    """Whether development deployments refuse changes of their replicas, which the documentation calls fixed."""
+    environment_shape: EnvironmentShape = "new"
+    """Answer to the update of an environment: the status with the environment, as since August 2026, without it, as before,
+    the environment alone, or in its field without the status, which is deprecated there."""
+    strict_development: bool = True
+    """Whether development deployments refuse changes of their replicas, which are fixed by the vendor's documents."""
+    error_shape: ErrorShape = "code"
+    """Form of a refusal."""
     max_replica_cap: int | None = None
     """The organisation's limit of replicas."""
 

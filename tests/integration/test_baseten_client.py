@@ -58,6 +58,7 @@ def write(client: Baseten, deployment: str = "d-free") -> Awaitable[Answer]:
 async def test_a_write_to_a_deployment_is_accepted_and_shows_in_a_read(
     baseten: BasetenSimulator, deployment: str, scheme: AuthScheme
 ) -> None:
+    baseten.set_strict_development(strict=False)
     async with connected(baseten, scheme=scheme) as client:
         answer = await write(client, deployment)
         assert (answer.status, bool(answer.message)) == ("ACCEPTED", True)
@@ -69,6 +70,12 @@ async def test_a_write_to_a_deployment_is_accepted_and_shows_in_a_read(
 
         await eventually_async(shown)
         assert (await write(client, deployment)).status == "UNCHANGED"
+
+
+async def test_replicas_of_a_development_deployment_are_refused_with_the_reason(baseten: BasetenSimulator) -> None:
+    async with connected(baseten) as client:
+        with pytest.raises(errors.InvalidSettings, match="min_replica is fixed at 0 and max_replica at 1"):
+            await write(client, "development")
 
 
 @pytest.mark.parametrize("shape", ["old", "new"])

@@ -160,10 +160,16 @@ def test_a_schedule_of_the_platform_is_not_fought(stage: Stage) -> None:
     stage.until("das", "production", "Synced")
     stage.baseten.set_schedule("m-greeter", "production", "night", {"max_replica": 1})
 
+    # What it overrides is the serving deployment's; the environment's own settings are as they should be.
     stage.request("das", "production", "one")
+    stage.handled("das", "production", "one")
+    assert stage.condition("das", "production")["reason"] == "Synced"
+    stage.baseten.set_settings({"max_replica": 9}, model="m-greeter", environment="production")
+    stage.request("das", "production", "two")
     stage.until("das", "production", "PlatformScheduleActive")
     assert len(stage.writes()) == 1
 
     stage.baseten.set_schedule("m-greeter", "production", None)
-    stage.request("das", "production", "two")
+    stage.request("das", "production", "three")
     stage.until("das", "production", "Synced")
+    assert [write.body["autoscaling_settings"]["max_replica"] for write in stage.writes()] == [6, 6]

@@ -9,7 +9,7 @@ import pytest
 
 from setpoint.remotes import errors
 from setpoint.remotes.answers import Answer
-from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.baseten import Baseten, Running
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources.autoscaling import AutoscalingSettings
@@ -91,6 +91,44 @@ async def test_a_write_to_an_environment_is_accepted_in_both_shapes(baseten: Bas
     assert (read.promotion, read.schedule_id) == (None, None)
 
 
+@pytest.mark.parametrize("shape", ["bare", "wrapped"])
+async def test_an_environment_in_the_answer_to_a_write_is_an_answer(baseten: BasetenSimulator, shape: Any) -> None:
+    """Status and message are deprecated there, and nothing says how long they will come."""
+    baseten.set_environment_shape(shape)
+    async with connected(baseten) as client:
+        assert await client.update_environment(MODEL, "staging", SETTINGS, urgent=True) == Answer("200", "")
+
+
+async def test_a_write_that_is_answered_without_a_status_is_not_taken_for_refused(baseten: BasetenSimulator) -> None:
+    baseten.inject(Respond(body={"message": "done"}, applied=True))
+    async with connected(baseten) as client:
+        with pytest.raises(errors.UnreadableAnswer) as raised:
+            await write(client)
+
+    assert raised.value.status == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "call", "message"),
+    [
+        ("deployments", lambda client: client.deployment(MODEL, "d-free"), "has no deployment d-free; it has none"),
+        ("environments", lambda client: client.environment(MODEL, "staging"), "no environment staging; it has none"),
+        ("models", lambda client: client.model_id("greeter"), "no model named greeter; this key sees none"),
+        ("chains", lambda client: client.chain_id("hello"), "no chain named hello; this key sees none"),
+        ("teams", lambda client: client.model_id("greeter", "red"), "the id or name red; this key sees none"),
+    ],
+)
+async def test_a_list_that_is_null_is_empty_and_one_that_is_missing_is_no_answer(
+    baseten: BasetenSimulator, field: str, call: Call, message: str
+) -> None:
+    baseten.inject(Respond(body={field: None}))
+    baseten.inject(Respond(body={}))
+    for error, text in ((errors.TargetNotFound, message), (errors.UnreadableAnswer, f"without a list of {field}")):
+        async with connected(baseten) as client:
+            with pytest.raises(error, match=text):
+                await call(client)
+
+
 async def test_chainlets_are_written_in_one_request(baseten: BasetenSimulator) -> None:
     baseten.set_converge(0)
     other = AutoscalingSettings(max_replica=9)
@@ -126,13 +164,80 @@ async def test_promotions_and_schedules_show_in_reads(baseten: BasetenSimulator)
         assert (await client.chain_environment(CHAIN, "staging")).promotion is None
 
 
+async def test_reads_tell_what_serves(baseten: BasetenSimulator) -> None:
+    baseten.set_deployment_status(MODEL, "d-production", "UNHEALTHY", replicas=2)
+    baseten.set_chainlet_status(CHAIN, "production", "RandInt", "BUILD_FAILED")
+    baseten.add_environment(MODEL, EnvironmentSpec(name="empty"))
+    async with connected(baseten) as client:
+        deployment = await client.deployment(MODEL, "d-production")
+        environment = await client.environment(MODEL, "production")
+        empty = await client.environment(MODEL, "empty")
+        chain = await client.chain_environment(CHAIN, "production")
+
+    assert (deployment.status, deployment.replicas) == ("UNHEALTHY", 2)
+    assert environment.current == Running("d-production", "UNHEALTHY", 2)
+    assert empty.current is None
+    assert chain.current is not None
+    assert {name: one.status for name, one in chain.running.items()} == {
+        "HelloWorld": "ACTIVE",
+        "RandInt": "BUILD_FAILED",
+    }
+
+
+@pytest.mark.parametrize("team", ["t-red", "Red"])
+async def test_a_team_tells_which_of_several_things_of_a_name_is_meant(baseten: BasetenSimulator, team: str) -> None:
+    baseten.add_team(id="t-red", name="Red")
+    baseten.add_team(id="t-blue", name="Blue")
+    for name in ("Red", "Blue"):
+        baseten.add_model(id=f"m-{name}", name="twin", team=name)
+        baseten.add_chain(id=f"c-{name}", name="twin", team=name)
+    async with connected(baseten) as client:
+        assert await client.model_id("twin", team) == "m-Red"
+        assert await client.chain_id("twin", team) == "c-Red"
+        with pytest.raises(
+            errors.AmbiguousName, match=r"m-Blue \(team Blue\), m-Red \(team Red\): .* with target\.team"
+        ):
+            await client.model_id("twin")
+        with pytest.raises(
+            errors.AmbiguousName, match=r"c-Blue \(team Blue\), c-Red \(team Red\): .* with target\.team"
+        ):
+            await client.chain_id("twin")
+        with pytest.raises(errors.TargetNotFound, match=r"no model named greeter in team Red; there are twin"):
+            await client.model_id("greeter", team)
+        with pytest.raises(errors.TargetNotFound, match=r"no chain named hello in team Red; there are twin"):
+            await client.chain_id("hello", team)
+        with pytest.raises(errors.TargetNotFound, match=r"no team with the id or name Rd; did you mean Red\?"):
+            await client.model_id("twin", "Rd")
+        for _ in range(9):
+            await client.model_id("twin", team)
+
+    assert baseten.summary()["GET", "/v1/teams/{team_id}/models", 200] == 1
+    assert baseten.summary()["GET", "/v1/teams", 200] == 1
+
+
+async def test_an_id_leads_to_the_name_of_now(baseten: BasetenSimulator) -> None:
+    async with connected(baseten) as client:
+        assert await client.model_id("greeter") == MODEL
+        assert await client.chain_id("hello") == CHAIN
+        baseten.rename_model(MODEL, "waver")
+        baseten.rename_chain(CHAIN, "bye")
+        client.forget_names()
+        assert await client.model_name(MODEL) == "waver"
+        assert await client.chain_name(CHAIN) == "bye"
+        baseten.remove_model(MODEL)
+        baseten.remove_chain(CHAIN)
+        client.forget_names()
+        assert await client.model_name(MODEL) is None
+        assert await client.chain_name(CHAIN) is None
+
+
 async def test_names_lead_to_ids(baseten: BasetenSimulator) -> None:
     baseten.add_model(id="m-2", name="twin", team="a")
     baseten.add_model(id="m-3", name="twin", team="b")
     async with connected(baseten) as client:
         assert await client.model_id("greeter") == MODEL
         assert await client.chain_id("hello") == CHAIN
-        with pytest.raises(errors.AmbiguousName, match="m-2, m-3"):
+        with pytest.raises(errors.AmbiguousName, match=r"m-2 \(team a\), m-3 \(team b\)"):
             await client.model_id("twin")
         with pytest.raises(errors.TargetNotFound, match=r"did you mean greeter\?"):
             await client.model_id("greter")

@@ -328,7 +328,7 @@ async def test_a_read_that_fails_is_never_an_absence(
 
 
 @pytest.mark.parametrize("read", READS)
-@pytest.mark.parametrize("body", [[], {}, {"deployments": None, "environments": 5, "chainlet_settings": "x"}, None])
+@pytest.mark.parametrize("body", [[], {}, {"deployments": {}, "environments": 5, "chainlet_settings": "x"}, None])
 async def test_a_read_without_its_list_is_a_failure_of_the_remote(
     read: Callable[[Baseten], Awaitable[Any]], body: Any
 ) -> None:

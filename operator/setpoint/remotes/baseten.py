@@ -16,22 +16,24 @@ from typing import Any
 import httpx
 
 from setpoint.remotes.answers import Answer
-from setpoint.remotes.baseten_shapes import ChainEnvironment, Deployment, Environment, Item, items, written
+from setpoint.remotes.baseten_shapes import ChainEnvironment, Deployment, Environment, Item, Running, items, written
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import TargetNotFound
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.meter import Meter
-from setpoint.remotes.names import Ids, Names
+from setpoint.remotes.names import Listing, Named, Names
 from setpoint.remotes.pinned import Check
 from setpoint.remotes.shared import SharedReads
 from setpoint.resources.autoscaling import AutoscalingSettings
 from setpoint.resources.common import clean_message
 
-__all__ = ["Baseten", "ChainEnvironment", "Deployment", "Environment"]
+__all__ = ["Baseten", "ChainEnvironment", "Deployment", "Environment", "Running"]
 
 _MODELS = "/v1/models"
 _CHAINS = "/v1/chains"
+_TEAMS = "/v1/teams"
+_MODELS_OF_TEAM = "/v1/teams/{team_id}/models"
 _DEPLOYMENTS = "/v1/models/{model_id}/deployments"
 _ENVIRONMENTS = "/v1/models/{model_id}/environments"
 _CHAIN_ENVIRONMENT = "/v1/chains/{chain_id}/environments/{env_name}"
@@ -50,8 +52,11 @@ class Baseten:
     def __init__(self, http: HttpApi, reads: SharedReads) -> None:
         self._http = http
         self._reads = reads
-        self._models = Names("model", partial(self._ids, _MODELS, "models"))
-        self._chains = Names("chain", partial(self._ids, _CHAINS, "chains"))
+        self._models = Names("model", partial(self._listing, _MODELS, "models"))
+        self._chains = Names("chain", partial(self._listing, _CHAINS, "chains"))
+        self._teams = Names("team", partial(self._listing, _TEAMS, "teams"))
+        self._models_of: dict[Named, Names] = {}
+        self._chains_of: dict[Named, Names] = {}
 
     @classmethod
     def connect(
@@ -98,7 +103,7 @@ class Baseten:
 
     async def probe(self) -> str | None:
         """Ask for the names of all models, which serves as a look whether the key works; the API tells no version."""
-        await self._ids(_MODELS, "models", -math.inf)
+        await self._listing(_MODELS, "models", -math.inf)
         return None
 
     async def update_deployment(
@@ -189,34 +194,44 @@ class Baseten:
                 api_message=error.api_message,
             ) from None
 
-    async def model_id(self, name: str) -> str:
-        """Return the id of the model with that name.
+    async def model_id(self, name: str, team: str | None = None) -> str:
+        """Return the id of the model with that name, in the team of that id or name if one is given.
 
         Raises:
-            TargetNotFound: there is none, or (AmbiguousName) there are several.
+            TargetNotFound: there is none, or no such team, or (AmbiguousName) there are several.
         """
-        return await self._models.id(name)
+        if team is None:
+            return await self._models.id(name)
+        of = await self._teams.find(team)
+        read = partial(self._listing, _MODELS_OF_TEAM, "models", team_id=of.id)
+        return await self._models_of.setdefault(of, Names("model", read, f" in team {of.name}")).id(name)
 
-    async def chain_id(self, name: str) -> str:
-        """Return the id of the chain with that name.
+    async def chain_id(self, name: str, team: str | None = None) -> str:
+        """Return the id of the chain with that name, in the team of that id or name if one is given.
+
+        The API has no list of the chains of one team; the one of all chains tells the name of each one's team.
 
         Raises:
-            TargetNotFound: there is none, or (AmbiguousName) there are several.
+            TargetNotFound: there is none, or no such team, or (AmbiguousName) there are several.
         """
-        return await self._chains.id(name)
+        if team is None:
+            return await self._chains.id(name)
+        of = await self._teams.find(team)
+        read = partial(self._chains_listing, of.name)
+        return await self._chains_of.setdefault(of, Names("chain", read, f" in team {of.name}")).id(name)
 
     async def model_name(self, model_id: str) -> str | None:
-        """Return the name under which a model is listed now, by a list that is at most ten seconds old; None: it is gone."""
+        """Return the name the model has by a list that is at most ten seconds old; None where it is gone."""
         return await self._models.name(model_id)
 
     async def chain_name(self, chain_id: str) -> str | None:
-        """Return the name under which a chain is listed now, by a list that is at most ten seconds old; None: it is gone."""
+        """Return the name the chain has by a list that is at most ten seconds old; None where it is gone."""
         return await self._chains.name(chain_id)
 
     def forget_names(self) -> None:
         """Look names up anew from now on, because one has led to an id that does not exist any more."""
-        self._models.forget()
-        self._chains.forget()
+        for names in (self._models, self._chains, self._teams, *self._models_of.values(), *self._chains_of.values()):
+            names.forget()
 
     async def _write(self, template: str, params: Mapping[str, str], body: Any, *, urgent: bool) -> Answer:
         answer = written(await self._http.request("PATCH", template, params, body, urgent=urgent))
@@ -240,16 +255,21 @@ class Baseten:
                 api_message=error.api_message,
             ) from None
 
-    async def _ids(self, template: str, field: str, not_before: float) -> Ids:
-        async def read() -> Ids:
-            ids: dict[str, tuple[str, ...]] = {}
-            body = await self._http.request("GET", template, {}, urgent=True)
-            for item in items(body, field, key="id"):
-                if isinstance(name := item.get("name"), str):
-                    ids[name] = (*ids.get(name, ()), item["id"])
-            return ids
+    async def _listing(self, template: str, field: str, not_before: float, **params: str) -> Listing:
+        async def read() -> Listing:
+            body = await self._http.request("GET", template, params, urgent=True)
+            return Listing(
+                Named(item["id"], name, team if isinstance(team := item.get("team_name"), str) else None)
+                for item in items(body, field, key="id")
+                if isinstance(name := item.get("name"), str)
+            )
 
-        return await self._reads.get(template, read, not_before=not_before, urgent=True)
+        key = (template, *params.values())
+        return await self._reads.get(key, read, not_before=not_before, urgent=True)
+
+    async def _chains_listing(self, team: str, not_before: float) -> Listing:
+        listing = await self._listing(_CHAINS, "chains", not_before)
+        return Listing(chain for chain in listing.by_id.values() if chain.team == team)
 
 
 def _called(deployment: Item) -> str:

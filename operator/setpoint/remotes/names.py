@@ -1,4 +1,4 @@
-"""From the names people gave to models and chains to the ids the API wants.
+"""From the names people gave to models and chains to the ids the API wants, and back.
 
 The whole list is read once and serves for five minutes, since there is one request for all names but thousands of
 resources that use them. What is not in it, or in it twice, is not said on the word of an old list: such an answer needs
@@ -7,14 +7,11 @@ a list that is at most ten seconds old, so that something just created is found 
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from difflib import get_close_matches
-from typing import TypeAlias
+from typing import NamedTuple
 
 from setpoint.remotes.errors import AmbiguousName, TargetNotFound
-
-Ids: TypeAlias = Mapping[str, tuple[str, ...]]
-"""Ids by name; names are unique only within a team, so there may be several."""
 
 GOOD_FOR = 300.0
 MISSING_GOOD_FOR = 10.0
@@ -23,13 +20,54 @@ COMPARED = 2000
 """Names an unknown one is compared with: more would take long enough to be felt by everything else in the process."""
 
 
-class Names:
-    """The names of one kind of thing; `read` returns a list whose read started after the given time of the loop."""
+class Named(NamedTuple):
+    """Something that has an id and a name."""
 
-    def __init__(self, kind: str, read: Callable[[float], Awaitable[Ids]]) -> None:
+    id: str
+    name: str
+    team: str | None = None
+    """Name of the team it belongs to, where the list tells."""
+
+    def __str__(self) -> str:
+        return f"{self.id} (team {self.team})" if self.team is not None else self.id
+
+
+class Listing:
+    """One list, by name and by id; names are unique only within a team, so there may be several of one name."""
+
+    def __init__(self, things: Iterable[Named] = ()) -> None:
+        self.by_id: dict[str, Named] = {}
+        self._by_name: dict[str, list[Named]] = {}
+        for thing in things:
+            self.by_id[thing.id] = thing
+            self._by_name.setdefault(thing.name, []).append(thing)
+
+    def named(self, name: str) -> Sequence[Named]:
+        """Return all things of that name."""
+        return self._by_name.get(name, ())
+
+    def suggestion(self, name: str) -> str:
+        """Return what there is instead of something that is not there, for people."""
+        names = sorted(self._by_name)
+        if not names:
+            return "this key sees none"
+        if close := get_close_matches(name, names[:COMPARED], SHOWN):
+            return f"did you mean {' or '.join(close)}?"
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return f"there are {', '.join(names[:SHOWN])}{more}"
+
+
+class Names:
+    """The names of one kind of thing; `read` returns a list whose read started after the given time of the loop.
+
+    `where` says in messages where the things are, where that is not everywhere the key can see.
+    """
+
+    def __init__(self, kind: str, read: Callable[[float], Awaitable[Listing]], where: str = "") -> None:
         self._kind = kind
         self._read = read
-        self._ids: Ids = {}
+        self._where = where
+        self._listing = Listing()
         self._read_at = -math.inf
         self._forgotten_at = -math.inf
 
@@ -41,49 +79,74 @@ class Names:
             AmbiguousName: there are several.
             RemoteError: the list could not be read.
         """
-        ids = await self._lookup(name, GOOD_FOR)
-        if len(ids) != 1:
-            ids = await self._lookup(name, MISSING_GOOD_FOR)
-        match ids:
+        listing = await self._listed(GOOD_FOR)
+        if len(listing.named(name)) != 1:
+            listing = await self._listed(MISSING_GOOD_FOR)
+        match listing.named(name):
             case (single,):
-                return single
-            case ():
-                raise TargetNotFound(f"there is no {self._kind} named {name}; {self._suggestion(name)}")
-            case _:
-                shown = ", ".join(sorted(ids)[: 2 * SHOWN])
+                return single.id
+            case []:
+                missing = f"there is no {self._kind} named {name}{self._where}"
+                raise TargetNotFound(f"{missing}; {listing.suggestion(name)}")
+            case several:
                 raise AmbiguousName(
-                    f"{len(ids)} {self._kind}s are named {name}, with the ids {shown}: "
-                    f"say which one with {self._kind}Id instead of {self._kind}Name"
+                    f"{len(several)} {self._kind}s are named {name}{self._where}, with the ids {_shown(several)}: "
+                    f"say which one {self._choice(several)}"
                 )
 
     async def name(self, id_: str) -> str | None:
-        """Return the name of the thing with that id, by a list that is not old; None where there is none.
+        """Return the name of the thing with that id, as a list says that is at most ten seconds old; None where it is gone.
 
         Raises:
             RemoteError: the list could not be read.
         """
-        await self._lookup("", MISSING_GOOD_FOR)
-        return next((name for name, ids in self._ids.items() if id_ in ids), None)
+        there = (await self._listed(MISSING_GOOD_FOR)).by_id.get(id_)
+        return None if there is None else there.name
+
+    async def find(self, text: str) -> Named:
+        """Return the thing with that id, or else the one with that name.
+
+        Raises:
+            TargetNotFound: there is neither.
+            AmbiguousName: there are several of that name.
+            RemoteError: the list could not be read.
+        """
+        listing = await self._listed(GOOD_FOR)
+        if text not in listing.by_id:
+            listing = await self._listed(MISSING_GOOD_FOR)
+        if text in listing.by_id:
+            return listing.by_id[text]
+        match listing.named(text):
+            case (single,):
+                return single
+            case []:
+                missing = f"there is no {self._kind} with the id or name {text}{self._where}"
+                raise TargetNotFound(f"{missing}; {listing.suggestion(text)}")
+            case several:
+                raise AmbiguousName(
+                    f"{len(several)} {self._kind}s are named {text}{self._where}, with the ids {_shown(several)}: "
+                    "say which one by its id"
+                )
 
     def forget(self) -> None:
         """Read the list again at the next question; one that is being read now does not count."""
         self._forgotten_at = asyncio.get_running_loop().time()
         self._read_at = -math.inf
 
-    async def _lookup(self, name: str, good_for: float) -> tuple[str, ...]:
+    async def _listed(self, good_for: float) -> Listing:
         now = asyncio.get_running_loop().time()
         if now - self._read_at <= good_for:
-            return self._ids.get(name, ())
-        ids = await self._read(self._forgotten_at)
+            return self._listing
+        listing = await self._read(self._forgotten_at)
         if self._forgotten_at <= now:
-            self._ids, self._read_at = ids, now
-        return ids.get(name, ())
+            self._listing, self._read_at = listing, now
+        return listing
 
-    def _suggestion(self, name: str) -> str:
-        names = sorted(self._ids)
-        if not names:
-            return "this key sees none"
-        if close := get_close_matches(name, names[:COMPARED], SHOWN):
-            return f"did you mean {' or '.join(close)}?"
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        return f"there are {', '.join(names[:SHOWN])}{more}"
+    def _choice(self, several: Sequence[Named]) -> str:
+        by_id = f"with {self._kind}Id instead of {self._kind}Name"
+        teams = {thing.team for thing in several}
+        return f"with target.team, or {by_id}" if len(teams) == len(several) else by_id
+
+
+def _shown(things: Sequence[Named]) -> str:
+    return ", ".join(sorted(map(str, things))[: 2 * SHOWN])

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.e2e.stage import Stage
+from tests.simulators.baseten.specs import DeploymentSpec
 from tests.simulators.faults import Delay
 from tests.waiting import eventually
 
@@ -152,6 +153,64 @@ def test_a_promotion_is_waited_for_and_its_settings_hold(stage: Stage) -> None:
 
     stage.until("das", "production", "Synced", timeout=40)
     assert len(stage.writes()) == 1
+
+
+def test_a_deployment_in_an_environment_does_not_fight_its_promotion_and_schedule(stage: Stage) -> None:
+    stage.open()
+    stage.das("served", {"modelId": "m-greeter", "deployment": "d-production"}, {"maxReplica": 6})
+    stage.until("das", "served", "Synced")
+    stage.baseten.set_schedule("m-greeter", "production", "night", {"max_replica": 1})
+
+    stage.request("das", "served", "one")
+    stage.until("das", "served", "PlatformScheduleActive")
+    stage.baseten.start_promotion("m-greeter", "production", "d-free", status="RAMPING_UP")
+    stage.request("das", "served", "two")
+    stage.until("das", "served", "Promoting")
+
+    assert [write.body for write in stage.writes()] == [{"max_replica": 6}]
+
+
+def test_what_serves_is_shown(stage: Stage) -> None:
+    stage.open()
+    stage.baseten.set_deployment_status("m-greeter", "d-free", "SCALED_TO_ZERO")
+    stage.das("free", FREE, {"maxReplica": 3})
+    stage.cas("hello", HELLO, {"RandInt": {"maxReplica": 2}})
+
+    deployment = stage.until("das", "free", "Synced")["status"]["serving"]
+    chain = stage.until("cas", "hello", "Synced")["status"]["serving"]
+
+    assert deployment == {"deploymentId": "d-free", "status": "SCALED_TO_ZERO", "activeReplicas": 0}
+    assert chain["status"] == "ACTIVE"
+    assert chain["chainlets"] == [{"name": "RandInt", "status": "ACTIVE", "activeReplicas": 1}]
+    for kind, word in (("das", "SCALED_TO_ZERO"), ("cas", "ACTIVE")):
+        header, row = stage.plane.kubectl("get", kind, "-n", stage.namespace, "-o", "wide").stdout.splitlines()
+        assert row[header.index("SERVING") :].split()[0] == word
+
+
+def test_replicas_of_a_development_deployment_are_refused_in_words_that_help(stage: Stage) -> None:
+    stage.open()
+    stage.das("dev", {"modelId": "m-greeter", "deployment": "development"}, {"maxReplica": 3})
+
+    stage.until("das", "dev", "InvalidSettings")
+    message = stage.condition("das", "dev")["message"]
+
+    assert "a development deployment has 0 to 1 replicas, fixed by the platform" in message
+    assert "leave minReplica and maxReplica out, or manage an environment" in message
+
+
+def test_a_name_that_several_teams_use_is_told_apart_by_the_team(stage: Stage) -> None:
+    stage.open()
+    for team in ("Red", "Blue"):
+        deployments = [DeploymentSpec(id=f"d-{team}")]
+        stage.baseten.add_model(id=f"m-{team}", name="twin", team=team, deployments=deployments)
+    stage.das("any", {"modelName": "twin", "deployment": "d-Blue"}, {"maxReplica": 3})
+    stage.until("das", "any", "TargetNotFound")
+    message = stage.condition("das", "any")["message"]
+    assert "m-Blue (team Blue), m-Red (team Red): say which one with target.team" in message
+
+    stage.das("blue", {"modelName": "twin", "team": "Blue", "deployment": "d-Blue"}, {"maxReplica": 3})
+
+    assert stage.until("das", "blue", "Synced")["status"]["target"]["modelId"] == "m-Blue"
 
 
 def test_a_schedule_of_the_platform_is_not_fought(stage: Stage) -> None:

@@ -69,6 +69,20 @@ CASES: list[tuple[str, Object, Object, str]] = [
     target(DAS["target"], {"modelId": "m", "modelName": "m", "environment": "e"}, MODELS),
     target({"modelId": "m", "environment": "e"}, {"modelId": "m"}, DEPLOYMENTS),
     target(DAS["target"], {"modelId": "m", "deployment": "d", "environment": "e"}, DEPLOYMENTS),
+    target(
+        {"modelName": "m", "team": "Red Team", "environment": "e"},
+        {"modelId": "m", "team": "Red Team", "environment": "e"},
+        "team says which team's modelName is meant: leave team out where modelId is given",
+    ),
+    target(
+        {"modelName": "m", "environment": "e"}, {"modelName": "m", "team": "", "environment": "e"}, "at least 1 chars"
+    ),
+    (
+        "ChainAutoscaling",
+        changed(CAS, "target", {"chainName": "c", "team": "t-1", "environment": "e"}),
+        changed(CAS, "target", {"chainId": "c", "team": "t-1", "environment": "e"}),
+        "team says which team's chainName is meant: leave team out where chainId is given",
+    ),
     target({"modelId": "aZ_9-", "deployment": "q-1"}, {"modelId": "a/b", "deployment": "d"}, ID),
     target(DAS["target"], {"modelId": "m", "deployment": ".."}, ID),
     *(
@@ -237,6 +251,12 @@ def test_defaults_are_filled_in(served: ControlPlane) -> None:
     [
         ("DeploymentAutoscaling", DAS, {"modelId": "m2", "deployment": "development"}),
         ("ChainAutoscaling", CAS, {"chainId": "c1", "environment": "staging"}),
+        ("DeploymentAutoscaling", changed(DAS, "target", {"modelName": "m", "deployment": "d"}), {"team": "Red"}),
+        (
+            "ChainAutoscaling",
+            changed(CAS, "target", {"chainName": "c", "team": "A", "environment": "e"}),
+            {"team": "B"},
+        ),
     ],
 )
 def test_the_target_is_immutable_and_the_rest_is_not(

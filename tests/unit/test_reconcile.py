@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from setpoint.reconcile.conditions import NOT_SERVING
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.gate import Gate
@@ -217,6 +218,20 @@ def test_in_sync_costs_no_write_for_an_hour_and_none_at_a_restart() -> None:
             await asyncio.sleep(3600)
         assert (len(world.writes()), len(world.status_writes)) == (1, written)
         assert 100 <= sum(method == "GET" for _, method, *_ in world.requests) <= 140
+
+    play(scene)
+
+
+def test_what_does_not_serve_is_told_once_and_kept_by_a_look_that_goes_on_to_a_write() -> None:
+    async def scene(world: World) -> None:
+        world.deployment_status = "BUILD_FAILED"
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="5m")
+        async with operator(world):
+            await asyncio.sleep(20)
+        assert world.objects[key]["status"]["serving"] == {"deploymentId": "a", "status": "BUILD_FAILED"}
+        told = [event.message for event in world.events if event.reason == NOT_SERVING]
+        assert told == ["deployment a is BUILD_FAILED"]
 
     play(scene)
 

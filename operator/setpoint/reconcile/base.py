@@ -369,7 +369,9 @@ class Reconciler(Kind[C, R, S, T]):
         if failed is not None and failed != failed_before and self.writes(resource):
             memory.notices.append(Event(EventType.WARNING, conditions.NOT_SERVING, clean_message(failed)))
         memory.serving_told = now
-        return {**fields, "serving": seen.serving}
+        # Kept at once: the look may go on to a write, and what it was told of would be lost.
+        memory.status = memory.status.model_copy(update={"serving": seen.serving})
+        return fields
 
     def _notice_attachment(
         self, resource: R, memory: Memory, attempt: Attempt, target: T, seen: Observation[S]

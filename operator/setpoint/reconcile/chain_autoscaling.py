@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from setpoint.reconcile.base import ANY_TIME, Reconciler
 from setpoint.reconcile.outcome import Attempt, Observation, Written
 from setpoint.reconcile.ports import Handle
-from setpoint.remotes.baseten import Baseten
+from setpoint.remotes.baseten import Baseten, ChainEnvironment
 from setpoint.remotes.errors import PermanentError, RemoteError, TargetNotFound
 from setpoint.resources.autoscaling import AutoscalingBaseline, AutoscalingSettings
 from setpoint.resources.chain_autoscaling import (
@@ -21,6 +21,7 @@ from setpoint.resources.chain_autoscaling import (
     Summary,
 )
 from setpoint.resources.common import Drift, StatusBase
+from setpoint.resources.serving import ChainletServing, ChainServing
 
 Chainlets: TypeAlias = Mapping[str, AutoscalingSettings]
 """Settings by the name of the chainlet."""
@@ -125,7 +126,7 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         known = resource.status.target
         if known is not None:
             # By its id, whatever the name means by now.
-            target = target.model_copy(update={"chain_name": None, "chain_id": known.chain_id})
+            target = target.model_copy(update={"chain_name": None, "team": None, "chain_id": known.chain_id})
         spec = resource.spec.model_copy(update={"chainlets": chainlets, "target": target})
         return resource.model_copy(update={"spec": spec})
 
@@ -145,7 +146,7 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
     def shares(self, resource: ChainAutoscaling) -> Hashable:
         """Return chain and environment: one read has all of its chainlets."""
         target = resource.spec.target
-        return ("chain", target.chain_id or target.chain_name, target.environment)
+        return ("chain", target.chain_id or (target.chain_name, target.team), target.environment)
 
     async def resolve(self, client: Baseten, resource: ChainAutoscaling) -> ChainTarget:
         """Return the target by the remote API's ids.
@@ -157,7 +158,8 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         if spec.chain_id is not None:
             target = ChainTarget(spec.chain_id, spec.environment)
         else:
-            target = ChainTarget(await client.chain_id(spec.chain_name or ""), spec.environment, by_name=True)
+            chain_id = await client.chain_id(spec.chain_name or "", spec.team)
+            target = ChainTarget(chain_id, spec.environment, by_name=True)
         if resource.metadata.deletion_timestamp is None:
             return target
         now = self._clock.monotonic()
@@ -208,7 +210,12 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
             name: (environment.chainlets[name] or AutoscalingSettings()).restricted_to(settings)
             for name, settings in desired.items()
         }
-        return target, Observation(settings=observed, promotion=environment.promotion)
+        return target, Observation(
+            settings=observed,
+            promotion=environment.promotion,
+            current=environment.current.id if environment.current is not None else None,
+            serving=_serving(environment, desired),
+        )
 
     async def explain(
         self, client: Baseten, target: ChainTarget, desired: Chainlets, error: RemoteError
@@ -255,6 +262,23 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         if observed is not None:
             fields["observed"] = _listed(observed)
         return fields
+
+
+def _serving(environment: ChainEnvironment, managed: Chainlets) -> ChainServing | None:
+    """Return the state of the managed chainlets that serve now; None where nothing was deployed to the environment yet."""
+    current = environment.current
+    if current is None:
+        return None
+    running = environment.running
+    return ChainServing(
+        deployment_id=current.id,
+        status=current.status,
+        chainlets=[
+            ChainletServing(name=name, status=running[name].status, active_replicas=running[name].replicas)
+            for name in managed
+            if name in running
+        ],
+    )
 
 
 def _chainlet(thing: Hashable) -> str | None:

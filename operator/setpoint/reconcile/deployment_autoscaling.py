@@ -7,8 +7,8 @@ from typing import Any
 from setpoint.reconcile.base import ANY_TIME, Reconciler
 from setpoint.reconcile.outcome import Attempt, Observation, Part, Written
 from setpoint.reconcile.ports import Handle
-from setpoint.remotes.baseten import Baseten
-from setpoint.remotes.errors import RemoteError, TargetNotFound
+from setpoint.remotes.baseten import Baseten, Deployment, Environment
+from setpoint.remotes.errors import InvalidSettings, RemoteError, TargetNotFound
 from setpoint.resources.autoscaling import AutoscalingBaseline, AutoscalingSettings
 from setpoint.resources.common import Drift, StatusBase
 from setpoint.resources.deployment_autoscaling import (
@@ -16,6 +16,13 @@ from setpoint.resources.deployment_autoscaling import (
     DeploymentAutoscalingStatus,
     ResolvedDeployment,
 )
+from setpoint.resources.serving import DeploymentServing
+
+FIXED_REPLICAS = (
+    "a development deployment has 0 to 1 replicas, fixed by the platform: "
+    "leave minReplica and maxReplica out, or manage an environment"
+)
+"""What is said where the API refuses replicas of a development deployment, in words of its own."""
 
 _NAMED = frozenset({"development", "production"})
 
@@ -99,7 +106,7 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
     def shares(self, resource: DeploymentAutoscaling) -> Hashable:
         """Return the model and which of its lists is read."""
         target = resource.spec.target
-        return ("model", target.model_id or target.model_name, target.environment is None)
+        return ("model", target.model_id or (target.model_name, target.team), target.environment is None)
 
     async def resolve(self, client: Baseten, resource: DeploymentAutoscaling) -> DeploymentTarget:
         """Return the target by the remote API's ids.
@@ -110,7 +117,7 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         target = resource.spec.target
         if target.model_id is not None:
             return DeploymentTarget(target.model_id, target.deployment, target.environment)
-        model_id = await client.model_id(target.model_name or "")
+        model_id = await client.model_id(target.model_name or "", target.team)
         return DeploymentTarget(model_id, target.deployment, target.environment, by_name=True)
 
     async def write(
@@ -138,7 +145,14 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         not_before: float,
         urgent: bool,
     ) -> tuple[DeploymentTarget, Observation[AutoscalingSettings]]:
-        """Return the target with its deployment's id, and what the remote reports for the managed fields."""
+        """Return the target with its deployment's id, and what the remote reports for the managed fields.
+
+        A deployment that belongs to an environment is subject to what the platform does with that: while it is promoted, or
+        while a schedule holds other values, a difference is none to be corrected.
+
+        Raises:
+            RemoteError: there is no such deployment or environment, or the API could not tell.
+        """
         try:
             if target.environment is not None:
                 environment = await client.environment(
@@ -148,29 +162,60 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
                     settings=_managed(environment.settings, desired),
                     promotion=environment.promotion,
                     schedule_id=environment.schedule_id,
+                    current=_current(environment),
+                    serving=_serving(environment),
                 )
             deployment = await client.deployment(
                 target.model_id, target.deployment or "", not_before=not_before, urgent=urgent
             )
+            holder = await self._holder(client, target.model_id, deployment, not_before=not_before, urgent=urgent)
         except TargetNotFound:
             if target.by_name:
                 client.forget_names()
             raise
-        attached = deployment.environment
+        attached = deployment.attached
         return replace(target, deployment_id=deployment.id), Observation(
             settings=_managed(deployment.settings, desired),
             busy=not deployment.settled,
+            promotion=holder.promotion if holder is not None else None,
+            schedule_id=holder.schedule_id if holder is not None else None,
             part_of=Part(_environment(target.model_id, attached), f"environment {attached}") if attached else None,
+            current=_current(holder) if holder is not None else None,
+            serving=DeploymentServing(
+                deployment_id=deployment.id, status=deployment.status, active_replicas=deployment.replicas
+            ),
         )
+
+    async def _holder(
+        self, client: Baseten, model_id: str, deployment: Deployment, *, not_before: float, urgent: bool
+    ) -> Environment | None:
+        """Return the environment that a deployment belongs to; None where it belongs to none, or to one that is not listed."""
+        if deployment.attached is None:
+            return None
+        try:
+            return await client.environment(model_id, deployment.attached, not_before=not_before, urgent=urgent)
+        except TargetNotFound as error:
+            if error.status is not None:
+                raise
+            return None
 
     async def explain(
         self, client: Baseten, target: DeploymentTarget, desired: AutoscalingSettings, error: RemoteError
     ) -> RemoteError:
-        """Return a clearer error where a write found nothing: the shared list tells what there is instead."""
-        if not isinstance(error, TargetNotFound):
-            return error
+        """Return a clearer error where a write found nothing, or asked for replicas of a development deployment.
+
+        The shared list tells what there is instead, and which deployment is the development deployment.
+        """
+        replicas = desired.min_replica is not None or desired.max_replica is not None
         try:
-            await self.read(client, target, desired, not_before=ANY_TIME, urgent=True)
+            match error:
+                case TargetNotFound():
+                    await self.read(client, target, desired, not_before=ANY_TIME, urgent=True)
+                case InvalidSettings(status=400 | 422) if replicas and target.deployment is not None:
+                    deployment = await client.deployment(target.model_id, target.deployment, urgent=True)
+                    if deployment.development:
+                        text = f"{error.message}; {FIXED_REPLICAS}"
+                        return InvalidSettings(text, status=error.status, api_message=error.api_message)
         except TargetNotFound as clearer:
             return clearer
         except RemoteError:
@@ -200,7 +245,7 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         known = resource.status.target
         if known is not None:
             # By its id, whatever the name means by now.
-            target = target.model_copy(update={"model_name": None, "model_id": known.model_id})
+            target = target.model_copy(update={"model_name": None, "team": None, "model_id": known.model_id})
         spec = resource.spec.model_copy(update={"autoscaling": settings, "target": target})
         return resource.model_copy(update={"spec": spec})
 
@@ -256,6 +301,18 @@ def _environment(model_id: str, name: str) -> Hashable:
 def _baseline(status: StatusBase) -> AutoscalingBaseline:
     known = status.baseline if isinstance(status, DeploymentAutoscalingStatus) else None
     return known or AutoscalingBaseline()
+
+
+def _current(environment: Environment) -> str | None:
+    return environment.current.id if environment.current is not None else None
+
+
+def _serving(environment: Environment) -> DeploymentServing | None:
+    """Return the state of the deployment that is current in an environment; None where nothing was deployed to it yet."""
+    current = environment.current
+    if current is None:
+        return None
+    return DeploymentServing(deployment_id=current.id, status=current.status, active_replicas=current.replicas)
 
 
 def _managed(settings: AutoscalingSettings | None, desired: AutoscalingSettings) -> AutoscalingSettings:

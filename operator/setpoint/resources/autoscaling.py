@@ -55,14 +55,16 @@ class AutoscalingSettings(Model):
         int | None,
         Field(
             json_schema_extra={"minimum": 0},
-            description="Replicas kept at least, from 0 to maxReplica. 0 scales to zero. Platform default: 0.",
+            description="Replicas kept at least, from 0 to maxReplica. 0 scales to zero. Fixed at 0 for a development "
+            "deployment. Platform default: 0.",
         ),
     ] = None
     max_replica: Annotated[
         int | None,
         Field(
             json_schema_extra={"minimum": 1},
-            description="Replicas started at most, 1 or more. The organisation may cap it. Platform default: 1.",
+            description="Replicas started at most, 1 or more. The organisation may cap it. Fixed at 1 for a development "
+            "deployment. Platform default: 1.",
         ),
     ] = None
     autoscaling_window: Annotated[

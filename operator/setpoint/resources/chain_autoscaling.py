@@ -16,7 +16,8 @@ from setpoint.resources.common import (
     exactly_one,
     rules,
 )
-from setpoint.resources.deployment_autoscaling import IMMUTABLE_TARGET, EnvironmentName
+from setpoint.resources.deployment_autoscaling import IMMUTABLE_TARGET, SERVING_COLUMN, EnvironmentName, team_needs
+from setpoint.resources.serving import ChainServing
 
 _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
@@ -28,7 +29,11 @@ class ChainTarget(Model):
     """Which environment of which chain."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(exactly_one("chainId", "chainName", where="spec.target"), IMMUTABLE_TARGET)
+        json_schema_extra=rules(
+            exactly_one("chainId", "chainName", where="spec.target"),
+            team_needs("chainName", "chainId"),
+            IMMUTABLE_TARGET,
+        )
     )
 
     chain_id: Annotated[
@@ -36,7 +41,14 @@ class ChainTarget(Model):
     ] = None
     chain_name: Annotated[
         Name | None,
-        Field(description="Name of the chain, which must be the only one of that name the credential can see."),
+        Field(
+            description="Name of the chain, which must be the only one of that name the credential can see, "
+            "or the only one in the team."
+        ),
+    ] = None
+    team: Annotated[
+        Name | None,
+        Field(description="Id or name of the team whose chainName is meant. Needed where several teams use the name."),
     ] = None
     environment: Annotated[EnvironmentName, Field(description="Name of the chain's environment, such as production.")]
 
@@ -115,6 +127,10 @@ class ChainAutoscalingStatus(StatusBase):
     observed: Annotated[
         ChainSettings | None, Field(description="What the remote API reports for the managed fields.")
     ] = None
+    serving: Annotated[
+        ChainServing | None,
+        Field(description="What serves behind the settings, or should; absent where Baseten does not tell."),
+    ] = None
     baseline: Annotated[
         ChainBaseline | None,
         Field(description="What was found before the first write, to be put back; with deletionPolicy Restore only."),
@@ -131,6 +147,7 @@ class ChainAutoscaling(Managed):
         Column(name="Min", json_path=".status.summary.minReplica"),
         Column(name="Max", json_path=".status.summary.maxReplica"),
         *Managed.DRIFT_COLUMNS,
+        SERVING_COLUMN,
         *Managed.WIDE_COLUMNS,
     )
 

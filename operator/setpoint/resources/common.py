@@ -277,7 +277,9 @@ class SpecBase(Model):
         return parse_duration(self.interval)
 
 
-_OF_THE_ORIGIN = frozenset({"target", "created", "applied", "baseline", "observed", "response", "usage", "usage_time"})
+_OF_THE_ORIGIN = frozenset(
+    {"target", "created", "applied", "baseline", "observed", "response", "serving", "usage", "usage_time"}
+)
 """Fields of a status that speak of one remote thing, whichever of them a kind has."""
 
 

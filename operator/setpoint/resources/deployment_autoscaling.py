@@ -17,6 +17,7 @@ from setpoint.resources.common import (
     rule,
     rules,
 )
+from setpoint.resources.serving import DeploymentServing
 
 EnvironmentName = Annotated[
     str,
@@ -39,6 +40,17 @@ IMMUTABLE_TARGET = rule(
     "spec.target is immutable: delete this resource and create another one to manage something else",
 )
 
+SERVING_COLUMN = Column(name="Serving", json_path=".status.serving.status", priority=1)
+"""Whether anything serves behind the settings, in Baseten's word."""
+
+
+def team_needs(name: str, id_: str) -> dict[str, str]:
+    """Return the CEL rule that a team is given with a name only: an id says by itself which thing is meant."""
+    return rule(
+        f"!has(self.team) || has(self.{name})",
+        f"team says which team's {name} is meant: leave team out where {id_} is given",
+    )
+
 
 class DeploymentTarget(Model):
     """Which deployment or environment of which model."""
@@ -47,6 +59,7 @@ class DeploymentTarget(Model):
         json_schema_extra=rules(
             exactly_one("modelId", "modelName", where="spec.target"),
             exactly_one("deployment", "environment", where="spec.target"),
+            team_needs("modelName", "modelId"),
             IMMUTABLE_TARGET,
         )
     )
@@ -56,12 +69,20 @@ class DeploymentTarget(Model):
     ] = None
     model_name: Annotated[
         Name | None,
-        Field(description="Name of the model, which must be the only one of that name the credential can see."),
+        Field(
+            description="Name of the model, which must be the only one of that name the credential can see, "
+            "or the only one in the team."
+        ),
+    ] = None
+    team: Annotated[
+        Name | None,
+        Field(description="Id or name of the team whose modelName is meant. Needed where several teams use the name."),
     ] = None
     deployment: Annotated[
         Identifier | None,
         Field(
-            description="development, production or the id of a deployment. Exactly one of deployment and environment."
+            description="development, production or the id of a deployment. Exactly one of deployment and environment. "
+            "A development deployment has 0 to 1 replicas, fixed by the platform: leave minReplica and maxReplica out there."
         ),
     ] = None
     environment: Annotated[
@@ -102,6 +123,10 @@ class DeploymentAutoscalingStatus(StatusBase):
     observed: Annotated[
         AutoscalingSettings | None, Field(description="What the remote API reports for the managed fields.")
     ] = None
+    serving: Annotated[
+        DeploymentServing | None,
+        Field(description="What serves behind the settings, or should; absent where Baseten does not tell."),
+    ] = None
     baseline: Annotated[
         AutoscalingBaseline | None,
         Field(description="What was found before the first write, to be put back; with deletionPolicy Restore only."),
@@ -118,6 +143,7 @@ class DeploymentAutoscaling(Managed):
         Column(name="Min", json_path=".spec.autoscaling.minReplica", type="integer"),
         Column(name="Max", json_path=".spec.autoscaling.maxReplica", type="integer"),
         *Managed.DRIFT_COLUMNS,
+        SERVING_COLUMN,
         *Managed.WIDE_COLUMNS,
     )
 

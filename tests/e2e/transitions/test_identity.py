@@ -46,6 +46,15 @@ def test_of_deployments(stage: Stage) -> None:
     def environment(name: str) -> Actor:
         return actors.environment(name, namespace, baseten, {**SETTINGS, **INTERVAL})
 
+    def of_team() -> Actor:
+        """Return an actor whose model has the name of another team's."""
+        for team in ("Ours", "Theirs"):
+            model = f"m-{team.lower()}"
+            deployments = [DeploymentSpec(id="d-team", settings=actors.wire(actors.FOUND))]
+            baseten.add_model(id=model, name="twin", team=team, deployments=deployments)
+        actor = deployment("ofteam", modelName="twin", team="Ours", deployment="d-team")
+        return _aimed(actor, model="m-ours", deployment="d-team")
+
     def late_model(actor: Actor) -> None:
         model = f"m-{actor.name}"
         baseten.add_model(id=model, name=f"name of {model}", deployments=[DeploymentSpec(id="d-late", settings={})])
@@ -73,6 +82,7 @@ def test_of_deployments(stage: Stage) -> None:
         [
             Course("target.modelId", to_model, fixed({"other": put("target.modelId", "m-other")})),
             Course("target.modelName", to_name, fixed({"other": put("target.modelName", "other")})),
+            Course("target.team", of_team(), fixed({"other": put("target.team", "Theirs")})),
             Course("target.deployment", deployment("named"), fixed({"other": put("target.deployment", "development")})),
             Course("target.environment", elsewhere, fixed({"other": put("target.environment", "production")})),
             Course("target.modelId", lost_model, missing("TargetNotFound", late_model)),
@@ -102,6 +112,15 @@ def test_of_chains(stage: Stage) -> None:
         place = ChainEnvironmentSpec(name="production", chainlets=chainlets)
         baseten.add_chain(id=f"c-{actor.name}", name=f"name of c-{actor.name}", environments=[place])
 
+    def of_team() -> Actor:
+        """Return an actor whose chain has the name of another team's."""
+        actor = chain("ofteam")
+        chainlets = [ChainletSpec(name=one, settings=actors.wire(actors.FOUND)) for one in "AB"]
+        for id_, team in (("c-ofteam", "Ours"), ("c-theirs", "Theirs")):
+            place = ChainEnvironmentSpec(name="production", chainlets=chainlets)
+            baseten.add_chain(id=id_, name="twin", team=team, environments=[place])
+        return renamed(actor, chainName="twin", team="Ours", environment="production")
+
     lost_place = chain("lostplace")
     baseten.command("remove_chain", chain="c-lostplace")
     baseten.add_chain(id="c-lostplace", name="name of c-lostplace", environments=[])
@@ -115,6 +134,7 @@ def test_of_chains(stage: Stage) -> None:
                 chain("byname", chainName="name of c-byname", environment="production"),
                 fixed({"other": put("target.chainName", "other")}),
             ),
+            Course("target.team", of_team(), fixed({"other": put("target.team", "Theirs")})),
             Course("target.environment", chain("place"), fixed({"other": put("target.environment", "other")})),
             Course("target.chainId", late("lostid"), missing("TargetNotFound", back)),
             Course(

@@ -3,8 +3,9 @@
 Counters and histograms are fed while things happen. What describes a state (resources by condition, connections, the
 queue) is read from where the state is when somebody scrapes, so it cannot drift away from it, and what is gone is gone.
 
-Labels are bounded: kinds, reasons and codes are few. Series of single resources exist only for those that somebody has to
-look at: not Ready (the `MOST_NAMED` that are so for longest), corrected, or with a budget.
+Labels are bounded: kinds, reasons, states and codes are few. Series of single resources exist only for those that somebody
+has to look at: not Ready (the `MOST_NAMED` that are so for longest), not serving (`MOST_NAMED` of them), corrected, or with a
+budget.
 """
 
 import platform
@@ -24,6 +25,7 @@ from setpoint import __version__
 from setpoint.reconcile.conditions import DRIFT_CORRECTED, Reason
 from setpoint.reconcile.ports import Event, Key
 from setpoint.resources import MANAGED_KINDS
+from setpoint.resources.serving import STATES, UNKNOWN
 from setpoint.resources.shown import Shown
 
 MOST_NAMED = 500
@@ -177,6 +179,7 @@ class _States(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all states."""
         yield from self._resources()
+        yield from self._targets()
         yield from self._connections()
         source = self._sources
         stalest = GaugeMetricFamily(
@@ -233,6 +236,22 @@ class _States(Collector):
         yield used
         yield _corrections(self._corrected)
 
+    def _targets(self) -> Iterator[Metric]:
+        states: Tally[tuple[str, str]] = Tally()
+        failing: list[tuple[Key, str]] = []
+        for key, shown in self._sources.resources():
+            if shown.state:
+                states[key.kind, shown.state if shown.state in _STATES else OTHER] += 1
+            if shown.failing and not shown.suspended:
+                failing.append((key, shown.failing))
+        targets = GaugeMetricFamily(
+            "setpoint_targets", "Targets by the state that Baseten reports of them.", labels=["kind", "state"]
+        )
+        for labels, count in sorted(states.items()):
+            targets.add_metric(labels, count)
+        yield targets
+        yield _not_serving(failing)
+
     def _connections(self) -> Iterator[Metric]:
         labels = ["kind", "namespace", "name", "provider"]
         ready = GaugeMetricFamily("setpoint_connection_ready", "1 where a connection works, else 0.", labels=labels)
@@ -245,6 +264,7 @@ class _States(Collector):
 
 
 _REASONS = {*Reason, PENDING}
+_STATES = STATES | {UNKNOWN}
 
 
 def _not_ready(pending: list[tuple[str, Key, str]]) -> Metric:
@@ -255,6 +275,17 @@ def _not_ready(pending: list[tuple[str, Key, str]]) -> Metric:
     )
     for since, key, reason in sorted(pending)[:MOST_NAMED]:
         family.add_metric([*key, reason], _timestamp(since))
+    return family
+
+
+def _not_serving(failing: list[tuple[Key, str]]) -> Metric:
+    family = GaugeMetricFamily(
+        "setpoint_target_not_serving",
+        f"1 for a target whose state means that it does not serve; the first {MOST_NAMED} by name, without suspended ones.",
+        labels=["kind", "namespace", "name", "state"],
+    )
+    for key, state in sorted(failing)[:MOST_NAMED]:
+        family.add_metric([*key, state], 1)
     return family
 
 

@@ -105,6 +105,12 @@ def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Sta
     stage.request("das", "free", "now")
     eventually(lambda: scraper.value("setpoint_drift_corrected_total", **das, name="free") == 1, timeout=20)
 
+    stage.baseten.set_deployment_status("m-greeter", "d-free", "UNHEALTHY")
+    stage.request("das", "free", "again")
+    failing = {**das, "name": "free", "state": "UNHEALTHY"}
+    eventually(lambda: scraper.value("setpoint_target_not_serving", **failing) == 1, timeout=20)
+    assert scraper.value("setpoint_targets", kind="DeploymentAutoscaling", state="UNHEALTHY") == 1
+
     stage.baseten.inject(Respond(status=429, body={"error": "slow down", "retry_after": 1}), count=1)
     stage.baseten.inject(Delay(seconds=3), count=1)
     for name in ("staging", "production"):

@@ -107,6 +107,45 @@ def test_corrections_are_counted_by_resource_and_forgotten_with_it() -> None:
     assert sample(found, "setpoint_events_total", **labels) == 2
 
 
+def serving(status: str, **chainlets: str) -> Shown:
+    """Return what is counted of a status that tells of these states."""
+    told = [{"name": name, "status": state} for name, state in chainlets.items()]
+    return shown({"metadata": {}, "status": {"serving": {"status": status, "chainlets": told}}})
+
+
+def test_targets_are_counted_by_state_and_named_while_they_do_not_serve() -> None:
+    chain = Key("ChainAutoscaling", "ml", "rag")
+    there = {
+        LLAMA: serving("ACTIVE"),
+        LLAMA._replace(name="asleep"): serving("SCALED_TO_ZERO"),
+        LLAMA._replace(name="broken"): serving("BUILD_FAILED"),
+        LLAMA._replace(name="paused"): serving("INACTIVE")._replace(suspended=True),
+        chain: serving("ACTIVE", A="ACTIVE", B="UNHEALTHY"),
+        GPT: READY,
+    }
+    found = samples(watching(there))
+    counts = {labels: value for (name, labels), value in found.items() if name == "setpoint_targets"}
+    assert counts == {
+        (("kind", LLAMA.kind), ("state", "ACTIVE")): 1,
+        (("kind", LLAMA.kind), ("state", "SCALED_TO_ZERO")): 1,
+        (("kind", LLAMA.kind), ("state", "BUILD_FAILED")): 1,
+        (("kind", LLAMA.kind), ("state", "INACTIVE")): 1,
+        (("kind", chain.kind), ("state", "ACTIVE")): 1,
+    }
+    name = "setpoint_target_not_serving"
+    assert sample(found, name, kind=LLAMA.kind, namespace="ml", name="broken", state="BUILD_FAILED") == 1
+    assert sample(found, name, **chain._asdict(), state="UNHEALTHY") == 1
+    assert len([one for one in found if one[0] == name]) == 2
+
+
+def test_states_make_no_more_series_than_there_is_room_for() -> None:
+    there = {LLAMA._replace(name=f"r{number:03}"): serving(f"MADE_UP_{number}") for number in range(9)}
+    failed = {LLAMA._replace(name=f"r{number:03}"): serving("FAILED") for number in range(9, MOST_NAMED + 100)}
+    found = samples(watching({**there, **failed}))
+    assert sample(found, "setpoint_targets", kind=LLAMA.kind, state="Other") == 9
+    assert len([one for one in found if one[0] == "setpoint_target_not_serving"]) == MOST_NAMED
+
+
 def test_used_limits_are_ratios_of_what_the_status_tells() -> None:
     usage = [
         {"limit": "budget", "resetDuration": "1M", "maxLimit": 150, "currentUsage": 120.0},
@@ -159,4 +198,4 @@ def test_a_status_that_somebody_else_wrote_is_counted_without_a_failure() -> Non
     )
     for status in broken:
         seen = shown({"metadata": {"creationTimestamp": SINCE}, "status": status})
-        assert seen == ("Unknown", "Pending", SINCE, False, ())
+        assert seen == Shown("Unknown", "Pending", SINCE, suspended=False, used=())

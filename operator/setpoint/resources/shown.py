@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from setpoint.resources.serving import NOT_SERVING
+
 
 class UsedLimit(NamedTuple):
     """What was used of one limit of a model config, as its status tells."""
@@ -22,6 +24,10 @@ class Shown(NamedTuple):
     """When Ready became what it is, or the resource was created; as Kubernetes writes times."""
     suspended: bool
     used: tuple[UsedLimit, ...]
+    state: str = ""
+    """What its remote calls the state of the target; nothing where it does not tell."""
+    failing: str = ""
+    """The state in which the target, or a chainlet of it, does not serve; nothing while all do or may."""
 
 
 def shown(body: Mapping[str, Any]) -> Shown:
@@ -30,13 +36,23 @@ def shown(body: Mapping[str, Any]) -> Shown:
     status = status if isinstance(status, dict) else {}
     found = {str(one.get("type")): one for one in _objects(status.get("conditions"))}
     ready = found.get("Ready", {})
+    states = _states(status.get("serving"))
     return Shown(
         ready=sys.intern(str(ready.get("status", "Unknown"))),
         reason=sys.intern(str(ready.get("reason", "Pending"))),
         since=str(ready.get("lastTransitionTime") or body["metadata"].get("creationTimestamp") or ""),
         suspended=found.get("Suspended", {}).get("status") == "True",
         used=tuple(used for one in _objects(status.get("usage")) if (used := _used(one)) is not None),
+        state=states[0] if states else "",
+        failing=next((state for state in states if state in NOT_SERVING), ""),
     )
+
+
+def _states(serving: object) -> list[str]:
+    """Return the states of a target and of its chainlets."""
+    if not isinstance(serving, dict):
+        return []
+    return [sys.intern(str(one.get("status"))) for one in (serving, *_objects(serving.get("chainlets")))]
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

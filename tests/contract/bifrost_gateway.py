@@ -9,7 +9,8 @@ from uuid import uuid4
 import httpx
 
 from tests.contract.bifrost_schema import CONFIG, CONFIGS, validate_error, validate_response
-from tests.simulators.bifrost.specs import Generation
+from tests.simulators.bifrost.releases import Release
+from tests.simulators.bifrost.specs import VERSIONS, Generation
 
 Json = dict[str, Any]
 
@@ -19,18 +20,24 @@ HOW_TO_RUN = (
 )
 
 
+def usual(generation: Generation) -> Release:
+    """Return the release that a simulated gateway of a generation is unless told otherwise."""
+    return Release.of(generation, VERSIONS[generation])
+
+
 def unique(kind: str = "model") -> str:
     """Return a model name that nobody else has."""
     return f"setpoint-test-{kind}-{uuid4().hex[:12]}"
 
 
 class Gateway:
-    """A gateway of a generation."""
+    """A gateway of a release."""
 
-    def __init__(self, client: httpx.Client, generation: Generation | None = None) -> None:
+    def __init__(self, client: httpx.Client, release: Release | None = None) -> None:
         self.client = client
         self._made: list[str] = []
-        self.generation: Generation = generation or self._detect()
+        self.release = release or Release.of(self._detect(), self.version())
+        self.generation: Generation = self.release.generation
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self | None:
@@ -87,9 +94,15 @@ class Gateway:
         response = self.send("GET", params=query)
         assert response.status_code == 200, response.text
         body: Json = response.json()
-        assert body["count"] == len(body["model_configs"])
-        items: list[Json] = body["model_configs"]
+        # Go has null for a list without anything.
+        items: list[Json] = body["model_configs"] or []
+        assert body["count"] == len(items)
         return items
+
+    def version(self) -> str:
+        """Return what the gateway calls itself."""
+        version: str = self.client.get("/api/version").json()
+        return version
 
     def budgets(self, *budgets: Json) -> Json:
         """Return the field of a body that makes these all budgets there are; generation 1 takes one at most."""
@@ -139,7 +152,8 @@ def limits(tokens: int | None = None, requests: int | None = None, duration: str
 
 def values(item: Json) -> Json:
     """Return what a client sets of an item, without what is the server's."""
-    servers = {"id", "config_hash", "created_at", "updated_at", "last_reset", "current_usage"}
+    servers = {"id", "config_hash", "created_at", "updated_at", "last_reset", "current_usage", "calendar_aligned"}
+    servers |= {"budget_id", "rate_limit_id", "model_config_id"}
     servers |= {f"{metric}_{field}" for metric in ("token", "request") for field in ("current_usage", "last_reset")}
     return {
         name: values(value)
@@ -150,6 +164,12 @@ def values(item: Json) -> Json:
         for name, value in item.items()
         if name not in servers
     }
+
+
+def message(response: httpx.Response) -> str:
+    """Return what an error says."""
+    text: str = response.json()["error"]["message"]
+    return text
 
 
 def _item(response: httpx.Response) -> Json:

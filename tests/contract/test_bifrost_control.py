@@ -51,10 +51,19 @@ def ids(bifrost: BifrostSimulator) -> list[str]:
         ("basic", {"Authorization": OTHER_BASIC}, 401),
         ("basic", {"Authorization": "Basic %%%"}, 401),
         ("basic", {"Authorization": "Bearer admin:pw"}, 401),
+        ("basic", {"Authorization": "Bearer session"}, 200),
+        ("basic", {"Authorization": f"Bearer {BASIC[6:]}"}, 200),
+        ("basic", {"Authorization": f"basic {BASIC[6:]}"}, 401),
+        ("basic", {"Cookie": "other=1; token=session"}, 200),
+        ("basic", {"Cookie": "token=other"}, 401),
+        ("basic", {"Authorization": "Basic other", "Cookie": "token=session"}, 401),
         ("basic", {}, 401),
         ("bearer", {"Authorization": "Bearer session"}, 200),
         ("bearer", {"Authorization": "Bearer bfst-key"}, 200),
         ("bearer", {"Authorization": "Bearer other"}, 401),
+        ("bearer", {"Authorization": "bearer session"}, 401),
+        ("bearer", {"Authorization": "Bearer"}, 401),
+        ("bearer", {"Authorization": BASIC}, 200),
         ("bearer", {"Authorization": "Basic session"}, 401),
         ("bearer", {"X-Bifrost-Setup-Token": "session"}, 401),
         ("bearer", {}, 401),
@@ -74,6 +83,49 @@ def test_only_who_has_a_credential_is_let_in(
         assert response.status_code == status
         if status != 200:
             validate_error(status, response.json())
+            assert response.json()["extra_fields"] == {"routing_info": {}}
+            assert "www-authenticate" not in response.headers
+
+
+def test_who_logs_in_has_the_session_in_the_cookie_alone(bifrost: BifrostSimulator, api: httpx.Client) -> None:
+    guard(bifrost, "basic")
+    wrong = api.post("/api/session/login", json={"username": "admin", "password": "other"})
+    assert (wrong.status_code, wrong.json()["error"]["message"]) == (401, "Invalid username or password")
+    assert api.post("/api/session/login", content="{").status_code == 400
+
+    answered = api.post("/api/session/login", json={"username": "admin", "password": "pw"})
+
+    assert (answered.status_code, answered.json()) == (200, {"message": "Login successful"})
+    token = answered.cookies["token"]
+    api.cookies.clear()
+    assert api.get(CONFIGS).status_code == 401
+    assert api.get(CONFIGS, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert api.get(CONFIGS, headers={"Cookie": f"token={token}"}).status_code == 200
+    bifrost.set_auth("open")
+    off = api.post("/api/session/login", json={"username": "admin", "password": "pw"})
+    assert (off.status_code, off.json()["error"]["message"]) == (403, "Authentication is not enabled")
+
+
+@pytest.mark.parametrize(("version", "status"), [("v1.4.19", 401), ("v1.5.0", 200), ("v1.5.8", 200)])
+def test_the_version_is_public_from_v1_5_0_on(
+    bifrost: BifrostSimulator, api: httpx.Client, version: str, status: int
+) -> None:
+    bifrost.set_generation(1)
+    bifrost.set_version(version)
+    assert api.get("/api/version").status_code == 200
+
+    guard(bifrost, "basic")
+
+    assert api.get("/api/version").status_code == status
+    assert api.get("/api/version", headers={"Authorization": BASIC}).json() == version
+
+
+def test_the_dashboard_is_public(bifrost: BifrostSimulator, api: httpx.Client) -> None:
+    """So that a wrong path is no 401, with whatever credentials."""
+    guard(bifrost, "basic")
+
+    for headers in ({}, {"Authorization": OTHER_BASIC}):
+        assert api.get("/gateway/api/governance/model-configs", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Bifrost-Setup-Token": "setup"}])
@@ -242,6 +294,24 @@ def test_a_restart_from_config_prunes_what_the_file_does_not_have(bifrost: Bifro
     api.delete(f"{CONFIGS}/{CONFIG_ROW}")
     bifrost.restart_from_config()
     assert bifrost.state(CONFIG_ROW).budgets[0].current_usage == 0
+
+
+def test_a_foreign_budget_keeps_v1_5_16_from_starting_again(bifrost: BifrostSimulator, api: httpx.Client) -> None:
+    bifrost.seed([RowSpec(id=CONFIG_ROW, model_name="m", config=True), RowSpec(id=GLOBAL_ROW, model_name="n")])
+    bifrost.set_version("v1.5.16")
+    assert bifrost.restart_from_config() is None
+    assert ids(bifrost) == [CONFIG_ROW]
+    api.post(CONFIGS, json={"model_name": "made-through-the-api", "budgets": [budget(5, "1d")]})
+
+    assert bifrost.restart_from_config() == "fatal: failed to prune governance config"
+
+    for _ in range(2):
+        with pytest.raises(httpx.RemoteProtocolError):
+            api.get(CONFIGS)
+    bifrost.set_version(None)
+    bifrost.clear_faults()
+    assert bifrost.restart_from_config() is None
+    assert ids(bifrost) == [CONFIG_ROW]
 
 
 def test_usage_can_be_set_and_reset(bifrost: BifrostSimulator, api: httpx.Client) -> None:

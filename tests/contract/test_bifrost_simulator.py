@@ -18,6 +18,7 @@ from tests.contract.bifrost_schema import (
 )
 from tests.contract.openapi import ContractError
 from tests.simulators.bifrost.process import BifrostSimulator
+from tests.simulators.bifrost.releases import Release, generation_of
 from tests.simulators.bifrost.specs import (
     CONFIG_ROW,
     GLOBAL_ROW,
@@ -26,7 +27,10 @@ from tests.simulators.bifrost.specs import (
     VERSIONS,
     BudgetSpec,
     Generation,
+    OverrideSpec,
+    RowChanges,
     RowSpec,
+    RuleSpec,
 )
 from tests.simulators.faults import Respond
 
@@ -67,6 +71,8 @@ EXAMPLE: Json = {
 """Answer of the vendor's page "Update model config"."""
 
 ROW = f"{CONFIGS}/{GLOBAL_ROW}"
+LATER = {"reset_config", "override_amount", "override_mode", "override_cycles_remaining"}
+"""Fields of a budget that generation 1 is too old for."""
 
 new_generations = pytest.mark.parametrize("generation", [2, 3])
 
@@ -91,14 +97,24 @@ def test_the_documented_example_is_answered_field_by_field(gateway: Gateway) -> 
 
     answer = gateway.send("PUT", GLOBAL_ROW, json=written).json()
 
-    assert answer["model_config"].pop("config_hash")  # The page does not have it, the gateway does.
+    # What the page does not have, and the gateway does.
+    assert [answer["model_config"].pop(name) for name in ("config_hash", "budget_id", "rate_limit_id")] == [
+        "",
+        answer["model_config"]["budget"]["id"],
+        answer["model_config"]["rate_limit"]["id"],
+    ]
     assert shape(answer) == shape(EXAMPLE)
 
 
 def test_answers_have_all_known_fields_and_no_others(
     bifrost: BifrostSimulator, gateway: Gateway, generation: Generation
 ) -> None:
-    bifrost.update_row(GLOBAL_ROW, scope="virtual_key" if generation > 1 else "global", scope_id="v", scope_name="n")
+    changes = RowChanges(scope="virtual_key", scope_id="v", scope_name="n") if generation > 1 else RowChanges()
+    override = OverrideSpec(amount=5, mode="cycles", cycles_remaining=2)
+    quarter = BudgetSpec(max_limit=5, reset_duration="1Q", quarter_start_month=4, override=override)
+    changes["budgets"] = [quarter]
+    changes["rules"] = [RuleSpec(metric="tokens", max_limit=5), RuleSpec(metric="requests", max_limit=6)]
+    bifrost.update_row(GLOBAL_ROW, **changes)
     client = gateway.client
     answers = {
         ("GET", CONFIGS): client.get(CONFIGS, params={"search": "gpt-4o"}),
@@ -114,8 +130,10 @@ def test_answers_have_all_known_fields_and_no_others(
         assert response.headers["content-type"] == "application/json"
         validate_response(method, template, generation, response.json())
         assert more_fields(method, template, generation, response.json()) == []
+    releases = {"calendar_aligned"} if generation > 1 else {"calendar_aligned", "model_config_id", *LATER}
+    lacks = sorted(f"body.model_config.budget{'' if generation == 1 else 's[0]'} lacks {name}" for name in releases)
     for operation in (("GET", CONFIG), ("PUT", CONFIG)):
-        assert fewer_fields(*operation, generation, answers[operation].json()) == []
+        assert sorted(fewer_fields(*operation, generation, answers[operation].json())) == lacks
     assert "null" not in answers["GET", CONFIGS].text
 
 
@@ -150,22 +168,14 @@ def test_the_default_world_is_what_a_generation_has(bifrost: BifrostSimulator, g
         )
 
 
-def test_a_list_tells_its_page_from_generation_2_on(gateway: Gateway) -> None:
+def test_a_list_tells_its_page(gateway: Gateway) -> None:
     whole, page = (gateway.client.get(CONFIGS, params=params).json() for params in ({}, {"offset": 1}))
-    if gateway.generation == 1:
-        assert whole == page
-        assert whole.keys() == {"model_configs", "count"}
-        return
-    assert {name: whole[name] for name in ("count", "total_count", "limit", "offset")} == {
-        "count": 4,
-        "total_count": 4,
-        "limit": 4,
-        "offset": 0,
-    }
-    assert (page["count"], page["total_count"], page["limit"], page["offset"]) == (3, 4, 25, 1)
+    rows = 2 if gateway.generation == 1 else 4
+
+    assert [whole[name] for name in ("count", "total_count", "limit", "offset")] == [rows, rows, rows, 0]
+    assert [page[name] for name in ("count", "total_count", "limit", "offset")] == [rows - 1, rows, 25, 1]
 
 
-@new_generations
 def test_pages_have_25_rows_and_at_most_100(bifrost: BifrostSimulator, gateway: Gateway) -> None:
     bifrost.seed([RowSpec(model_name=f"m{number}") for number in range(120)])
 
@@ -198,19 +208,69 @@ def test_rows_survive_a_change_of_generation(bifrost: BifrostSimulator) -> None:
 
     first, second, third, again = shown
     assert first == again
-    assert second["budgets"] == third["budgets"] == [first["budget"]]
-    assert first["rate_limit"] == second["rate_limit"] == third["rate_limit"]
-    assert {rule["metric"]: rule["current_usage"] for rule in third["rate_limits"]} == {"tokens": 5000, "requests": 40}
+    assert second == third
+    assert second["budgets"] == [first["budget"] | {"model_config_id": GLOBAL_ROW}]
+    assert first["rate_limit"] == second["rate_limit"]
     assert bifrost.row(CONFIG_ROW)["budget"]["max_limit"] == 1
 
 
-def test_unknown_paths_and_methods_are_refused(gateway: Gateway) -> None:
-    for method, path, status in (
-        ("GET", "/api/none", 404),
-        ("GET", f"{CONFIGS}/", 404),
-        ("PATCH", ROW, 405),
-        ("DELETE", CONFIGS, 405),
-    ):
-        response = gateway.client.request(method, path)
-        assert response.status_code == status
-        validate_error(status, response.json())
+def test_without_a_config_store_the_endpoint_is_the_dashboard(bifrost: BifrostSimulator, gateway: Gateway) -> None:
+    """So it is in a release before v1.4.5, too."""
+    bifrost.set_governance(there=False)
+
+    for path in (CONFIGS, ROW):
+        read = gateway.client.get(path)
+        assert (read.status_code, read.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert gateway.client.put(path, json={}).status_code == 405
+    assert gateway.client.get("/api/version").json() == VERSIONS[gateway.generation]
+
+
+def test_a_row_from_the_file_has_a_hash(gateway: Gateway) -> None:
+    item = gateway.item(CONFIG_ROW)
+
+    assert all(one["config_hash"] for one in (item, *gateway.budgets_of(item)))
+
+
+@pytest.mark.parametrize(
+    ("version", "on_budget", "paged", "in_part"),
+    [
+        ("v1.4.5", False, False, False),
+        ("v1.4.13", False, True, False),
+        ("v1.4.17", False, True, False),
+        ("v1.4.18", True, True, True),
+        ("v1.5.2", True, True, True),
+        ("v1.5.3", False, True, True),
+        ("v1.5.8", False, True, True),
+        # None of the generation: what a build without a version says, and what comes later.
+        ("v1.0.0", False, True, True),
+        ("v1.5.9", False, True, True),
+    ],
+)
+def test_releases_of_generation_1_differ(*, version: str, on_budget: bool, paged: bool, in_part: bool) -> None:
+    release = Release.of(1, version)
+
+    assert (release.aligns_budgets, release.pages, release.budget_in_part) == (on_budget, paged, in_part)
+
+
+@pytest.mark.parametrize(
+    ("version", "routing", "later", "starts"),
+    [
+        ("v1.5.9", False, False, False),
+        ("v1.5.12", True, False, False),
+        ("v1.5.16", True, False, False),
+        ("v1.6.10", True, True, True),
+        ("v1.0.0", True, True, True),
+        ("odd", True, True, True),
+    ],
+)
+def test_releases_of_generation_2_differ(*, version: str, routing: bool, later: bool, starts: bool) -> None:
+    release = Release.of(2, version)
+
+    assert (release.routing_info, release.starts_with_foreign_budgets) == (routing, starts)
+    assert {release.quarters, release.overrides, release.wants_positive} == {later}
+
+
+def test_a_version_tells_the_generation_unless_the_build_has_none() -> None:
+    told = {version: generation_of(version) for version in ("v1.4.19", "v1.5.8", "v1.5.9", "v2.2.4", "v1.0.0", "dev")}
+
+    assert told == {"v1.4.19": 1, "v1.5.8": 1, "v1.5.9": 2, "v2.2.4": 2, "v1.0.0": None, "dev": None}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.contract.bifrost_gateway import Gateway, Json, budget, limits, unique, values
+from tests.contract.bifrost_gateway import Gateway, Json, budget, limits, message, unique, values
 from tests.simulators.bifrost.durations import seconds
 from tests.simulators.bifrost.process import BifrostSimulator
-from tests.simulators.bifrost.specs import GLOBAL_ROW, RateLimitSpec
+from tests.simulators.bifrost.specs import GLOBAL_ROW, KEY_ROW, BudgetSpec, OverrideSpec, RateLimitSpec
 
 new_generations = pytest.mark.parametrize("generation", [2, 3])
 third_generation = pytest.mark.parametrize("generation", [3])
@@ -61,7 +61,63 @@ def test_a_budget_that_is_named_is_not_taken_by_one_that_is_not(gateway: Gateway
 
     item = gateway.update(GLOBAL_ROW, budgets=[budget(1, "1M"), budget(2, "1Y", id=old["id"])])
 
-    assert [(one["reset_duration"], one["current_usage"]) for one in item["budgets"]] == [("1M", 0), ("1Y", 12.5)]
+    assert [(one["reset_duration"], one["current_usage"]) for one in item["budgets"]] == [("1Y", 12.5), ("1M", 0)]
+
+
+@new_generations
+def test_a_new_budget_inherits_what_was_used_of_the_closest_shorter_one(
+    bifrost: BifrostSimulator, gateway: Gateway
+) -> None:
+    made = gateway.create(budgets=[budget(5, "1d"), budget(1, "1h")])
+    bifrost.set_usage(made["id"], budget={"1d": 1.05, "1h": 0.2})
+
+    wanted = [budget(9, "1w"), budget(5, "1d"), budget(2, "2h"), budget(1, "1s")]
+    item = gateway.update(made["id"], budgets=wanted)
+
+    used = {one["reset_duration"]: one["current_usage"] for one in item["budgets"]}
+    # That of one hour is gone, and still it was there to inherit from.
+    assert used == {"1d": 1.05, "1w": 1.05, "2h": 0.2, "1s": 0}
+    (only,) = gateway.update(made["id"], budgets=[budget(100, "1Y")])["budgets"]
+    assert only["current_usage"] == 1.05
+
+
+def test_a_locked_database_is_a_500_that_changes_nothing(bifrost: BifrostSimulator, gateway: Gateway) -> None:
+    before = bifrost.rows()
+    bifrost.lock_database(writes=3)
+
+    answers = [
+        gateway.send("PUT", GLOBAL_ROW, json={"model_name": "other"}),
+        gateway.send("POST", json={"model_name": unique()}),
+        gateway.send("DELETE", GLOBAL_ROW),
+    ]
+
+    assert [(one.status_code, message(one)) for one in answers] == [
+        (500, "Failed to update model config: database is locked"),
+        (500, "Failed to create model config: database is locked"),
+        (500, "Failed to delete model config"),
+    ]
+    assert bifrost.rows() == before
+    assert gateway.update(GLOBAL_ROW, model_name="other")["model_name"] == "other"
+    bifrost.lock_database(writes=None)
+    assert {gateway.send("PUT", GLOBAL_ROW, json={}).status_code for _ in range(5)} == {500}
+    bifrost.lock_database(writes=0)
+    assert gateway.send("PUT", GLOBAL_ROW, json={}).status_code == 200
+
+
+def test_an_override_is_shown_beside_the_limit_and_outlives_writes(bifrost: BifrostSimulator, gateway: Gateway) -> None:
+    """Somebody raised the limit for a while, which no write of this API can do or undo; shown from v1.6.10 on."""
+    override = OverrideSpec(amount=50, mode="cycles", cycles_remaining=2)
+    day = BudgetSpec(max_limit=7, override=override)
+    bifrost.update_row(GLOBAL_ROW, budgets=[day])
+    shown = {"override_amount": 50, "override_mode": "cycles", "override_cycles_remaining": 2}
+    if not gateway.release.overrides:
+        shown = {}
+
+    (changed,) = gateway.budgets_of(gateway.update(GLOBAL_ROW, **gateway.budgets(budget(8, "1d"))))
+
+    assert changed["max_limit"] == 8
+    assert {name: value for name, value in changed.items() if name.startswith("override")} == shown
+    assert bifrost.state(GLOBAL_ROW).budgets[0].override == override
 
 
 def test_a_refused_change_changes_nothing(bifrost: BifrostSimulator, gateway: Gateway) -> None:
@@ -98,13 +154,17 @@ def test_a_body_of_null_changes_nothing(gateway: Gateway) -> None:
 @new_generations
 def test_the_scope_is_part_of_the_identity(bifrost: BifrostSimulator, gateway: Gateway) -> None:
     of_key = {"model_name": "gpt-4o", "provider": "openai", "scope": "virtual_key", "scope_id": "vk-team-a"}
+    bifrost.set_enterprise()
 
     made = gateway.create(**of_key)
     gateway.create(**of_key | {"scope_id": "vk-team-b"})
     gateway.create(**of_key | {"scope": "user", "scope_id": "anybody"})
 
     assert made["scope_name"] == "team-a"
-    assert gateway.send("POST", json=of_key).status_code == 409
+    conflict = gateway.send("POST", json=of_key)
+    assert conflict.status_code == 409
+    identity = "model 'gpt-4o' with provider 'openai' (virtual_key 'vk-team-a')"
+    assert message(conflict) == f"Model config for {identity} already exists"
     assert gateway.send("POST", json=of_key | {"scope_id": "vk-none"}).status_code == 400
     assert gateway.send("POST", json=of_key | {"scope_id": ""}).status_code == 400
     bifrost.add_virtual_key("vk-none", "late")
@@ -137,23 +197,69 @@ def test_all_models_are_a_name_like_others_in_generation_1(gateway: Gateway) -> 
     assert taken == (200 if gateway.generation == 1 else 409)
 
 
+@new_generations
+def test_a_virtual_key_takes_its_rows_with_it(bifrost: BifrostSimulator, gateway: Gateway) -> None:
+    body = {"model_name": "gpt-4o", "scope": "virtual_key", "scope_id": "vk-team-a"}
+    made = gateway.create(**body)
+
+    bifrost.remove_virtual_key("vk-team-a")
+
+    assert [gateway.send("GET", one).status_code for one in (made["id"], KEY_ROW)] == [404, 404]
+    refused = gateway.send("POST", json=body)
+    assert (refused.status_code, message(refused)) == (400, "Virtual key 'vk-team-a' not found")
+
+
 @third_generation
-def test_rules_are_a_full_set_like_budgets(bifrost: BifrostSimulator, gateway: Gateway) -> None:
+def test_rules_are_shown_in_the_words_of_their_metric(gateway: Gateway) -> None:
+    rules = [
+        {"metric": "requests", "max_limit": 15, "reset_duration": "1m"},
+        {"metric": "tokens", "max_limit": 1000, "reset_duration": "1d"},
+    ]
+
+    shown = gateway.create(rate_limits=rules)["rate_limits"]
+
+    assert [{name: value for name, value in one.items() if name != "id"} for one in shown] == [
+        {"metric": "requests", **limits(requests=15, duration="1m"), "request_current_usage": 0},
+        {"metric": "tokens", **limits(tokens=1000, duration="1d"), "token_current_usage": 0},
+    ]
+
+
+@third_generation
+def test_a_rate_limit_leaves_rules_alone(gateway: Gateway) -> None:
+    made = gateway.create(rate_limits=[{"metric": "requests", "max_limit": 15, "reset_duration": "1m"}])
+
+    both = gateway.update(made["id"], rate_limit=limits(tokens=5))
+    assert (both["rate_limits"], values(both["rate_limit"])) == (made["rate_limits"], limits(tokens=5))
+    without = gateway.update(made["id"], rate_limit={})
+    assert without["rate_limits"] == made["rate_limits"]
+    assert "rate_limit" not in without
+
+
+@third_generation
+def test_the_first_rules_take_over_what_was_used_of_the_rate_limit(gateway: Gateway) -> None:
+    hour = {"metric": "tokens", "max_limit": 7, "reset_duration": "60m"}
+
+    item = gateway.update(GLOBAL_ROW, rate_limits=[hour, {"metric": "tokens", "max_limit": 9, "reset_duration": "1d"}])
+
+    assert "rate_limit" not in item
+    assert [(one["token_max_limit"], one["token_current_usage"]) for one in item["rate_limits"]] == [(7, 5000), (9, 0)]
+
+
+@third_generation
+def test_rules_are_a_full_set_like_budgets(gateway: Gateway) -> None:
     minute, day = ({"metric": "requests", "max_limit": 15, "reset_duration": one} for one in ("1m", "1d"))
     made = gateway.create(rate_limits=[minute, day])
-    assert [values(rule) for rule in made["rate_limits"]] == [minute, day]
     assert "rate_limit" not in made
 
-    kept = gateway.update(made["id"], rate_limits=[minute | {"reset_duration": "60s", "max_limit": 20}])
-    assert kept["rate_limits"][0]["id"] == made["rate_limits"][0]["id"]
-    assert values(kept["rate_limit"]) == {"request_max_limit": 20, "request_reset_duration": "60s"}
+    (kept,) = gateway.update(made["id"], rate_limits=[minute | {"reset_duration": "60s", "max_limit": 20}])[
+        "rate_limits"
+    ]
+    assert kept["id"] == made["rate_limits"][0]["id"]
+    assert (kept["request_max_limit"], kept["request_reset_duration"]) == (20, "60s")
 
-    renamed = gateway.update(
-        made["id"], rate_limits=[minute | {"reset_duration": "1h", "id": kept["rate_limits"][0]["id"]}]
-    )
-    assert renamed["rate_limits"][0]["id"] == made["rate_limits"][0]["id"]
+    renamed = gateway.update(made["id"], rate_limits=[minute | {"reset_duration": "1h", "id": kept["id"]}])
+    assert renamed["rate_limits"][0]["id"] == kept["id"]
     assert "rate_limits" not in gateway.update(made["id"], rate_limits=[])
-    assert "rate_limits" in bifrost.row(GLOBAL_ROW)
 
 
 @third_generation
@@ -191,22 +297,25 @@ def test_both_forms_of_rate_limits_are_refused_by_generation_3_alone(gateway: Ga
         ("1.5h", 5400),
         ("1d", 86_400),
         ("2w", 1_209_600),
-        ("Weekly", 604_800),
+        ("1.5d", 129_600),
         ("1M", 2_592_000),
         ("1Y", 31_536_000),
         ("100ms", 0.1),
         ("0", 0),
         ("-1h", -3600),
+        ("292Y", 292 * 31_536_000),
+        ("293Y", (293 * 31_536_000 * 10**9 - 2**64) / 10**9),
     ],
 )
 def test_durations_are_as_long_as_the_gateway_takes_them(duration: str, length: float) -> None:
     assert seconds(duration) == length
 
 
-@pytest.mark.parametrize("duration", ["0", "0s", "-1h", "-1d"])
-def test_durations_of_nothing_are_refused(gateway: Gateway, duration: str) -> None:
-    body = {"model_name": unique(), **gateway.budgets(budget(5, duration))}
-    assert gateway.send("POST", json=body).status_code == 400
+@pytest.mark.parametrize("text", ["", "d", "1", "daily", "1Q", "1d12h", "2562048h", "1\u0663h"])
+def test_what_is_no_duration_has_no_length(text: str) -> None:
+    """Nor has one of so many hours that 64 bits do not hold its nanoseconds."""
+    with pytest.raises(ValueError, match=r"duration"):
+        seconds(text)
 
 
 @third_generation

@@ -88,6 +88,7 @@ def test_no_row_is_made_where_nothing_is_to_be_limited(gateway: GatewayStage) ->
 
 @pytest.mark.parametrize("generation", [2, 3], indirect=True)
 def test_a_virtual_keys_row_is_another_than_the_global_one(gateway: GatewayStage, generation: Generation) -> None:
+    gateway.bifrost.set_enterprise()
     gateway.open()
     gateway.mcg("team", ALL_MODELS, provider=None, budget=MONTH, **TEAM)
     gateway.mcg("all", ALL_MODELS, provider=None, budget=MONTH)

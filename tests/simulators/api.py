@@ -146,12 +146,13 @@ class Api:
         The paths begin with the prefix, of which the templates know nothing; public ones need no key.
         """
         return [
-            *(
-                Route(prefix + path, _Endpoint(self, path, handlers, public=path in public))
-                for path, handlers in table.items()
-            ),
-            Route("/{path:path}", _Endpoint(self, NO_TEMPLATE, {}, public=False)),
+            *(Route(prefix + path, _Endpoint(self, path, handlers, public)) for path, handlers in table.items()),
+            Route("/{path:path}", _Endpoint(self, NO_TEMPLATE, {}, public)),
         ]
+
+    def elsewhere(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """Return the answer at a path that the API does not have."""
+        return self.errors.not_found
 
     def key(self, headers: Mapping[str, str]) -> str:
         """Return the credential of a request, whether it is valid or not."""
@@ -181,7 +182,7 @@ class Api:
 class _Endpoint:
     """One path of an API, as an ASGI application."""
 
-    def __init__(self, api: Api, template: str, handlers: Mapping[str, Handler], *, public: bool) -> None:
+    def __init__(self, api: Api, template: str, handlers: Mapping[str, Handler], public: Container[str]) -> None:
         self._api = api
         self._handlers = handlers
         self._template = template
@@ -214,9 +215,11 @@ class _Endpoint:
                 # A fault held it back until the test it belongs to was over.
                 return Reply(503, {"message": "the simulator was reset meanwhile"})
             try:
-                if not self._public:
+                if self._template not in self._public:
                     self._api.authenticate(entry.key, headers)
                 self._api.admit(entry.key, endpoint)
+                if not self._handlers:
+                    return self._api.elsewhere(request.method, scope["raw_path"].decode("latin-1"), headers)
                 return self._handle(request.method, Call(request.path_params, body, request.query_params))
             except RefusedError as refusal:
                 return refusal.reply
@@ -234,8 +237,6 @@ class _Endpoint:
             await _send(send, reply, answer)
 
     def _handle(self, method: str, call: Call) -> Reply:
-        if not self._handlers:
-            return self._api.errors.not_found
         handler = self._handlers.get(method)
         return handler(call) if handler else self._api.errors.not_allowed
 

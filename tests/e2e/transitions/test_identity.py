@@ -150,6 +150,7 @@ def test_of_chains(stage: Stage) -> None:
 
 def test_of_model_configs(gateway: GatewayStage) -> None:
     gateway.open(**FAST)
+    gateway.bifrost.set_enterprise()
     gateway.bifrost.add_virtual_key("vk-1", "a key")
     namespace = gateway.namespace
 

@@ -7,7 +7,8 @@ from starlette.routing import Router
 
 from tests.simulators.bifrost.auth import BifrostApi
 from tests.simulators.bifrost.control import BifrostCommands
-from tests.simulators.bifrost.routes import PUBLIC, table
+from tests.simulators.bifrost.routes import Public, table
+from tests.simulators.bifrost.sessions import session_table
 from tests.simulators.bifrost.specs import AuthMode, Generation, Options
 from tests.simulators.bifrost.world import World
 from tests.simulators.control import control_route
@@ -32,7 +33,8 @@ def main() -> None:
     world = World(Options(generation=given.generation, version=given.version))
     commands = BifrostCommands(api, world)
     commands.reset()
-    routes = [control_route(commands.all()), *api.routes(table(world), prefix=given.prefix, public=PUBLIC)]
+    paths = {**table(world), **session_table(api)}
+    routes = [control_route(commands.all()), *api.routes(paths, prefix=given.prefix, public=Public(world))]
     serve(Router(routes, redirect_slashes=False), given.port)
 
 

@@ -1,4 +1,7 @@
-"""The bodies of writes as Go decodes them: unknown fields are ignored, null is absent, a wrong type is an error."""
+"""The bodies of writes as Go decodes them: unknown fields are ignored, null is absent, a wrong type is an error.
+
+Names match in any case, and of two that match the last wins. A byte order mark is no JSON.
+"""
 
 import json
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias
@@ -21,12 +24,19 @@ def _object(value: Any) -> Any:
     return {} if value is None else value
 
 
+class ResetConfigBody(_Body):
+    """When the quarters of a budget start."""
+
+    quarter_start_month: int | None = None
+
+
 class BudgetBody(_Body):
     """A budget."""
 
     id: str | None = None
     max_limit: float | None = None
     reset_duration: str | None = None
+    reset_config: ResetConfigBody | None = None
 
 
 class RateLimitBody(_Body):
@@ -74,12 +84,18 @@ def parse(raw: bytes, generation: Generation, method: Literal["POST", "PUT"]) ->
     if method == "POST" and generation > 1:
         known |= {"scope", "scope_id"}
     try:
-        decoded = _object(json.loads(raw, parse_constant=_constant))
+        # As a text, because as bytes Python would take a byte order mark for a matter of the encoding.
+        decoded = _object(json.loads(raw.decode(errors="replace"), parse_constant=_constant, object_pairs_hook=_fields))
         if isinstance(decoded, dict):
             decoded = {name: value for name, value in decoded.items() if name in known}
         return Body.model_validate(decoded)
     except (ValidationError, ValueError, RecursionError):
         raise refusal(400, "Invalid JSON") from None
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object with its names in lower case."""
+    return {name.lower(): value for name, value in pairs}
 
 
 def _constant(name: str) -> NoReturn:

@@ -9,7 +9,6 @@ from tests.simulators.bifrost.specs import (
     DEFAULT_WORLD,
     GLOBAL,
     AuthMode,
-    Generation,
     Options,
     RowChanges,
     RowSpec,
@@ -17,6 +16,10 @@ from tests.simulators.bifrost.specs import (
 )
 from tests.simulators.bifrost.world import World
 from tests.simulators.control import ApiCommands, Command
+from tests.simulators.faults import Drop, Rule
+
+PRUNING_FAILED = "fatal: failed to prune governance config"
+"""What the log of a gateway says that does not start any more."""
 
 
 class BifrostCommands:
@@ -26,6 +29,7 @@ class BifrostCommands:
         self._api = api
         self._world = world
         self._first_options = world.options
+        api.release = lambda: world.release
 
     def all(self) -> dict[str, Command]:
         """Return the commands by name."""
@@ -34,7 +38,9 @@ class BifrostCommands:
             self.seed,
             self.set_options,
             self.set_auth,
+            self.lock_database,
             self.add_virtual_key,
+            self.remove_virtual_key,
             self.add_row,
             self.rows,
             self.row,
@@ -72,27 +78,33 @@ class BifrostCommands:
         """Add a virtual key, or give it another name."""
         self._world.virtual_keys[scope_id] = name
 
+    def remove_virtual_key(self, scope_id: str) -> None:
+        """Remove a virtual key, and with it its rows."""
+        self._world.remove_virtual_key(scope_id)
+
+    def lock_database(self, writes: int | None) -> None:
+        """Let so many writes find the database locked, None all."""
+        self._world.locked_writes = writes
+
     def add_row(self, row: RowSpec) -> str:
         """Add a row, whatever there is of its identity."""
         return self._world.add(row).id
 
     def rows(self) -> list[Json]:
         """Return the items of a list."""
-        generation = self._world.options.generation
-        return [row_shape(row, generation) for row in self._world.visible()]
+        return [row_shape(row, self._world.release) for row in self._world.visible()]
 
     def row(self, mc_id: str) -> Json:
         """Return an item."""
-        return row_shape(self._world.any(mc_id), self._world.options.generation)
+        return row_shape(self._world.any(mc_id), self._world.release)
 
     def find(
         self, model_name: str, provider: str | None = None, scope: str = GLOBAL, scope_id: str | None = None
     ) -> list[Json]:
         """Return the items of an identity."""
-        generation: Generation = self._world.options.generation
         wanted = model_name, provider, scope, scope_id
         return [
-            row_shape(row, generation)
+            row_shape(row, self._world.release)
             for row in self._world.visible()
             if (row.model_name, row.provider, row.scope, row.scope_id) == wanted
         ]
@@ -114,9 +126,13 @@ class BifrostCommands:
         """Add a row of the same identity."""
         return self._world.duplicate(mc_id).id
 
-    def restart_from_config(self) -> None:
-        """Restart with config.json as the source of truth."""
+    def restart_from_config(self) -> str | None:
+        """Restart with config.json as the source of truth; return why the gateway is down for good, if it is."""
+        if not self._world.can_restart():
+            self._api.faults.inject(Rule(fault=Drop(), count=None))
+            return PRUNING_FAILED
         self._world.restart_from_config()
+        return None
 
     def set_usage(
         self, mc_id: str, budget: dict[str, float], token_usage: int | None, request_usage: int | None

@@ -1,15 +1,16 @@
-"""The rules of writing budgets and rate limits: what is refused, and what keeps its usage.
+"""The rules of writing rate limits: what is refused in which words, and what keeps its usage.
 
 Nothing is changed in place, so that a write that is refused half-way leaves everything as it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast, get_args
 
-from tests.simulators.bifrost.bodies import BudgetBody, RateLimitBody, RuleBody
-from tests.simulators.bifrost.durations import seconds
-from tests.simulators.bifrost.rows import Budget, Limit, RateLimit, now
+from tests.simulators.bifrost.bodies import RateLimitBody, RuleBody
+from tests.simulators.bifrost.durations import nanoseconds
+from tests.simulators.bifrost.releases import Release
+from tests.simulators.bifrost.rows import Limit, RateLimit, now
 from tests.simulators.bifrost.specs import Metric
 
 
@@ -17,66 +18,12 @@ class InvalidError(Exception):
     """A write breaks a rule."""
 
 
-def positive(text: str) -> bool:
-    """Tell whether a text is a duration longer than nothing."""
+def length(text: str | None, release: Release, *, of_budget: bool = False) -> int | None:
+    """Return how many nanoseconds a duration is, None for what is none."""
     try:
-        return seconds(text) > 0
+        return nanoseconds(text or "", quarters=of_budget and release.quarters)
     except ValueError:
-        return False
-
-
-def new_budget(body: BudgetBody) -> Budget:
-    """Return a budget of which nothing is used, or raise `InvalidError`."""
-    return _checked(Budget(body.max_limit or 0, body.reset_duration or ""))
-
-
-def changed_budget(body: BudgetBody, old: Sequence[Budget]) -> list[Budget]:
-    """Return what generation 1 makes of its only budget: it is changed in place, made, or removed when it has no limit.
-
-    A limit alone or a duration alone is no change; the gateway wants both.
-    """
-    if body.max_limit is None:
-        return []
-    if body.reset_duration is None:
-        raise InvalidError("both max_limit and reset_duration are required when updating a budget")
-    return [_changed(body, old[0]) if old else new_budget(body)]
-
-
-def reconciled_budgets(bodies: Sequence[BudgetBody], old: Sequence[Budget]) -> list[Budget]:
-    """Return what generation 2 makes of the full set: found by id, else by duration, else new; the others are gone."""
-    durations = [body.reset_duration or "" for body in bodies]
-    for place, duration in enumerate(durations):
-        if not positive(duration):
-            raise InvalidError(f"invalid reset duration (must be a positive duration): {duration}")
-        if duration in durations[:place]:
-            raise InvalidError(f"duplicate reset_duration in budgets: {duration}")
-    claimed = {body.id for body in bodies if body.id}
-    by_id = {budget.id: budget for budget in old}
-    by_duration = {budget.reset_duration: budget for budget in old if budget.id not in claimed}
-    return [_reconciled(body, by_id, by_duration) for body in bodies]
-
-
-def _reconciled(body: BudgetBody, by_id: dict[str, Budget], by_duration: dict[str, Budget]) -> Budget:
-    if body.id:
-        if body.id not in by_id:
-            raise InvalidError(f"budget {body.id} does not belong to this entity")
-        return _changed(body, by_id.pop(body.id))
-    found = by_duration.pop(body.reset_duration or "", None)
-    return _changed(body, found) if found else new_budget(body)
-
-
-def _changed(body: BudgetBody, old: Budget) -> Budget:
-    return _checked(
-        replace(old, max_limit=body.max_limit or 0, reset_duration=body.reset_duration or "", updated=now())
-    )
-
-
-def _checked(budget: Budget) -> Budget:
-    if budget.max_limit <= 0:
-        raise InvalidError(f"budget max limit cannot be negative or zero: {budget.max_limit:.2f}")
-    if not positive(budget.reset_duration):
-        raise InvalidError(f"invalid budget reset duration format: {budget.reset_duration}")
-    return budget
+        return None
 
 
 def is_removal(body: RateLimitBody) -> bool:
@@ -84,54 +31,84 @@ def is_removal(body: RateLimitBody) -> bool:
     return body.token_max_limit is None and body.request_max_limit is None
 
 
-def written_rate_limit(body: RateLimitBody, old: RateLimit | None) -> RateLimit:
+def written_rate_limit(body: RateLimitBody, old: RateLimit | None, release: Release) -> RateLimit:
     """Return a rate limit with all four fields as they are written, absent ones too; what was used stays."""
-    tokens, requests = (old.first("tokens"), old.first("requests")) if old else (Limit("tokens"), Limit("requests"))
-    written = [
-        replace(tokens, max_limit=body.token_max_limit, reset_duration=body.token_reset_duration),
-        replace(requests, max_limit=body.request_max_limit, reset_duration=body.request_reset_duration),
-    ]
-    for limit in written:
-        _check_limit(limit)
-    return RateLimit.of(written, old)
+    old = old or RateLimit()
+    tokens = replace(old.tokens, max_limit=body.token_max_limit, reset_duration=body.token_reset_duration)
+    requests = replace(old.requests, max_limit=body.request_max_limit, reset_duration=body.request_reset_duration)
+    _check((tokens, requests), release)
+    return replace(old, tokens=tokens, requests=requests, updated=now())
 
 
-def _check_limit(limit: Limit) -> None:
-    if limit.max_limit is not None and limit.max_limit <= 0:
-        raise InvalidError(f"rate limit {limit.metric} max limit cannot be negative or zero: {limit.max_limit}")
-    if limit.max_limit is not None and limit.reset_duration is None:
-        raise InvalidError(f"rate limit {limit.metric} reset duration is required")
-    if limit.reset_duration is not None and not positive(limit.reset_duration):
-        raise InvalidError(f"invalid rate limit {limit.metric} reset duration format: {limit.reset_duration}")
-
-
-def reconciled_rules(bodies: Sequence[RuleBody], old: RateLimit | None) -> RateLimit | None:
+def reconciled_rules(bodies: Sequence[RuleBody], old: Sequence[Limit], release: Release) -> list[Limit]:
     """Return what generation 3 makes of the full set of rules: as with budgets, where equally long is the same."""
-    there = old.limits if old else []
     claimed = {body.id for body in bodies if body.id}
-    by_id = {limit.id: limit for limit in there}
-    by_window = {_window(limit): limit for limit in there if limit.id not in claimed and limit.max_limit is not None}
+    by_id = {limit.id: limit for limit in old}
+    by_window = {_window(limit, release): limit for limit in old if limit.id not in claimed}
     rules: list[Limit] = []
     for body in bodies:
-        rule = _rule(body)
-        if _window(rule) in map(_window, rules):
+        rule = _rule(body, release)
+        if _window(rule, release) in (_window(one, release) for one in rules):
             raise InvalidError(f"duplicate rate limit: {rule.metric} per {rule.reset_duration}")
         if body.id and body.id not in by_id:
             raise InvalidError(f"rate limit {body.id} does not belong to this entity")
-        found = by_id.pop(body.id) if body.id else by_window.get(_window(rule))
+        found = by_id.pop(body.id) if body.id else by_window.get(_window(rule, release))
         if found and found.metric != rule.metric:
             raise InvalidError(f"rate limit {found.id} is one of {found.metric}")
         rules.append(replace(found, max_limit=rule.max_limit, reset_duration=rule.reset_duration) if found else rule)
-    return RateLimit.of(rules, old) if rules else None
+    return rules
 
 
-def _rule(body: RuleBody) -> Limit:
+def rules_of(rate_limit: RateLimit | None) -> list[Limit]:
+    """Return the rules that a rate limit is split into when the first ones are written."""
+    return [limit for limit in rate_limit.limits if limit.max_limit is not None] if rate_limit else []
+
+
+def _rule(body: RuleBody, release: Release) -> Limit:
     if body.metric not in get_args(Metric):
         raise InvalidError(f"invalid model rate limit metric: {body.metric}")
     rule = Limit(cast("Metric", body.metric), body.max_limit or 0, body.reset_duration)
-    _check_limit(rule)
+    _check([rule], release)
     return rule
 
 
-def _window(limit: Limit) -> tuple[str, float]:
-    return limit.metric, seconds(limit.reset_duration or "0")
+def _window(limit: Limit, release: Release) -> tuple[str, int | None]:
+    return limit.metric, length(limit.reset_duration, release)
+
+
+def _check(limits: Iterable[Limit], release: Release) -> None:
+    """Check what the gateway checks of both limits, then what its database does of both."""
+    limits = list(limits)
+    for limit in limits:
+        _check_limit(limit, release)
+    for limit in limits:
+        _check_duration(limit, release)
+
+
+def _check_limit(limit: Limit, release: Release) -> None:
+    if limit.max_limit is None:
+        return
+    name = f"rate limit {_word(limit)}"
+    if limit.max_limit <= 0:
+        raise InvalidError(f"{name} max limit cannot be negative or zero: {limit.max_limit}")
+    if limit.reset_duration is None:
+        raise InvalidError(f"{name} reset duration is required")
+    long = length(limit.reset_duration, release)
+    if release.wants_positive and (long is None or long <= 0):
+        raise InvalidError(f"invalid {name} reset duration (must be a positive duration): {limit.reset_duration}")
+    if long is None:
+        raise InvalidError(f"invalid {name} reset duration format: {limit.reset_duration}")
+
+
+def _check_duration(limit: Limit, release: Release) -> None:
+    if limit.reset_duration is None:
+        return
+    long = length(limit.reset_duration, release)
+    if long is None:
+        raise InvalidError(f"invalid {_word(limit)} reset duration format: {limit.reset_duration}")
+    if long <= 0:
+        raise InvalidError(f"{_word(limit)} reset duration cannot be zero or negative: {limit.reset_duration}")
+
+
+def _word(limit: Limit) -> str:
+    return limit.metric.removesuffix("s")

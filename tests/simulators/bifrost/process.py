@@ -53,8 +53,20 @@ class BifrostSimulator(Simulator):
         self.command("set_options", changes={"version": text})
 
     def set_duplicates(self, *, allowed: bool = True) -> None:
-        """Let a POST miss rows of its identity, as two that come at once do."""
+        """Let a POST miss rows of its identity, as it does when the other came through another replica."""
         self.command("set_options", changes={"duplicates": allowed})
+
+    def set_enterprise(self, *, enterprise: bool = True) -> None:
+        """Let the gateway be of the enterprise edition, which knows the scope `user`."""
+        self.command("set_options", changes={"enterprise": enterprise})
+
+    def set_governance(self, *, there: bool) -> None:
+        """Let the endpoint be there or not: then the gateway shows its dashboard in its place."""
+        self.command("set_options", changes={"governance": there})
+
+    def lock_database(self, writes: int | None = 1) -> None:
+        """Let so many writes fail with 500 and change nothing, as SQLite under load does; None all, 0 no more."""
+        self.command("lock_database", writes=writes)
 
     def set_auth(
         self,
@@ -65,13 +77,20 @@ class BifrostSimulator(Simulator):
         tokens: Sequence[str] = (),
         setup_token: str | None = None,
     ) -> None:
-        """Change whom the gateway lets in; with no token set, the mode `setup_token` lets in nobody."""
+        """Change whom the gateway lets in; with no token set, the mode `setup_token` lets in nobody.
+
+        With authentication on, all logins and sessions that are given are valid, whichever of the two modes it is.
+        """
         keys = credentials(mode, username=username, password=password, tokens=tokens, setup_token=setup_token)
         self.command("set_auth", mode=mode, keys=keys)
 
     def add_virtual_key(self, scope_id: str, name: str) -> None:
         """Add a virtual key, which a POST of this scope needs to be there."""
         self.command("add_virtual_key", scope_id=scope_id, name=name)
+
+    def remove_virtual_key(self, scope_id: str) -> None:
+        """Remove a virtual key; the gateway removes its rows with it."""
+        self.command("remove_virtual_key", scope_id=scope_id)
 
     def seed(self, rows: Sequence[RowSpec]) -> None:
         """Replace all rows."""
@@ -116,9 +135,14 @@ class BifrostSimulator(Simulator):
         """Add a row of the same identity and limits, and return its id."""
         return str(self.command("duplicate_row", mc_id=mc_id))
 
-    def restart_from_config(self) -> None:
-        """Restart with config.json as the source of truth: rows from it are as it says, all others are gone."""
-        self.command("restart_from_config")
+    def restart_from_config(self) -> str | None:
+        """Restart with config.json as the source of truth: rows from it are as it says, all others are gone.
+
+        v1.5.16 and older ones of generation 2 do not start any more when another row has a budget: then the reason is
+        returned, and no request is answered until the faults are cleared.
+        """
+        failure: str | None = self.command("restart_from_config")
+        return failure
 
     def set_usage(
         self,

@@ -9,10 +9,13 @@ Generation: TypeAlias = Literal[1, 2, 3]
 """Of the endpoint: 1 is up to v1.5.8, 2 from v1.5.9 on, 3 is not released."""
 Metric: TypeAlias = Literal["tokens", "requests"]
 AuthMode: TypeAlias = Literal["open", "basic", "bearer", "setup_token"]
+"""Whom the gateway lets in. With authentication on, which `basic` and `bearer` both are, a login and a session are valid
+alike; the two only name what a test means to use."""
 
 ALL_MODELS = "*"
 GLOBAL = "global"
-SCOPES = frozenset({GLOBAL, "virtual_key", "user"})
+SCOPES = frozenset({GLOBAL, "virtual_key"})
+"""Those of the open-source gateway; the enterprise one has `user` besides."""
 
 VERSIONS: dict[Generation, str] = {1: "v1.5.3", 2: "v2.2.4", 3: "v2.3.0-dev"}
 """What a gateway of a generation calls itself unless told otherwise; that of the third is made up."""
@@ -20,6 +23,14 @@ VERSIONS: dict[Generation, str] = {1: "v1.5.3", 2: "v2.2.4", 3: "v2.3.0-dev"}
 
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class OverrideSpec(_Spec):
+    """Dollars that somebody added to a budget's limit for a while; no write of this API can say anything of it."""
+
+    amount: float
+    mode: Literal["cycles", "forever"] = "forever"
+    cycles_remaining: int = 0
 
 
 class BudgetSpec(_Spec):
@@ -31,6 +42,19 @@ class BudgetSpec(_Spec):
     """None leaves that of a budget there is, with this id or else this duration, and is 0 for a new one."""
     id: str | None = None
     """Made up unless given."""
+    quarter_start_month: int | None = None
+    """Of a budget of `1Q`."""
+    override: OverrideSpec | None = None
+    """Shown from v1.6.10 on."""
+
+
+class RuleSpec(_Spec):
+    """A rate limit of one metric, which only generation 3 has."""
+
+    metric: Metric
+    max_limit: int
+    reset_duration: str = "1h"
+    current_usage: int = 0
 
 
 class RateLimitSpec(_Spec):
@@ -56,6 +80,8 @@ class RowSpec(_Spec):
     budgets: list[BudgetSpec] = []
     """Generation 1 shows the first."""
     rate_limit: RateLimitSpec | None = None
+    rules: list[RuleSpec] = []
+    """Beside the rate limit, from generation 3 on."""
     calendar_aligned: bool = False
     id: str | None = None
     """Made up unless given."""
@@ -75,6 +101,7 @@ class RowChanges(TypedDict, total=False):
     scope_name: str | None
     budgets: list[BudgetSpec]
     rate_limit: RateLimitSpec | None
+    rules: list[RuleSpec]
     calendar_aligned: bool
 
 
@@ -93,7 +120,11 @@ class Options(_Spec):
     version: str | None = None
     """None is that of the generation."""
     duplicates: bool = False
-    """Whether a POST misses rows of its identity, as two that come at once do."""
+    """Whether a POST misses rows of its identity, as it does when the other came through another replica."""
+    enterprise: bool = False
+    """Whether the scope `user` is known."""
+    governance: bool = True
+    """Whether the endpoint is there; without a config store, or in a release before v1.4.5, the gateway has none."""
 
     @property
     def told_version(self) -> str:

@@ -198,6 +198,18 @@ def test_all_models_are_a_name_like_others_in_generation_1(gateway: Gateway) -> 
 
 
 @new_generations
+def test_the_alignment_of_a_row_is_ignored_by_released_gateways(bifrost: BifrostSimulator, gateway: Gateway) -> None:
+    assert gateway.create(calendar_aligned=True)["calendar_aligned"] is False
+    assert gateway.update(GLOBAL_ROW, calendar_aligned=True)["calendar_aligned"] is False
+
+    bifrost.set_alignment()
+
+    assert gateway.create(calendar_aligned=True)["calendar_aligned"] is True
+    assert gateway.update(GLOBAL_ROW, calendar_aligned=True)["calendar_aligned"] is True
+    assert gateway.update(GLOBAL_ROW)["calendar_aligned"] is True
+
+
+@new_generations
 def test_a_virtual_key_takes_its_rows_with_it(bifrost: BifrostSimulator, gateway: Gateway) -> None:
     body = {"model_name": "gpt-4o", "scope": "virtual_key", "scope_id": "vk-team-a"}
     made = gateway.create(**body)

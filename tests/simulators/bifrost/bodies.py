@@ -68,13 +68,14 @@ class Body(_Body):
     budgets: list[Annotated[BudgetBody, BeforeValidator(_object)]] | None = None
     rate_limit: RateLimitBody | None = None
     rate_limits: list[Annotated[RuleBody, BeforeValidator(_object)]] | None = None
+    calendar_aligned: bool | None = None
 
 
 _ALWAYS = frozenset({"model_name", "provider", "rate_limit"})
 _KNOWN: dict[Generation, frozenset[str]] = {
     1: _ALWAYS | {"budget"},
-    2: _ALWAYS | {"budgets"},
-    3: _ALWAYS | {"budgets", "rate_limits"},
+    2: _ALWAYS | {"budgets", "calendar_aligned"},
+    3: _ALWAYS | {"budgets", "rate_limits", "calendar_aligned"},
 }
 
 

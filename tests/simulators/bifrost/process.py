@@ -56,6 +56,10 @@ class BifrostSimulator(Simulator):
         """Let a POST miss rows of its identity, as it does when the other came through another replica."""
         self.command("set_options", changes={"duplicates": allowed})
 
+    def set_alignment(self, *, allowed: bool = True) -> None:
+        """Let a POST and a PUT say whether the windows of a row begin with the calendar's."""
+        self.command("set_options", changes={"aligns": allowed})
+
     def set_enterprise(self, *, enterprise: bool = True) -> None:
         """Let the gateway be of the enterprise edition, which knows the scope `user`."""
         self.command("set_options", changes={"enterprise": enterprise})

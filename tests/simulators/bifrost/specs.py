@@ -121,6 +121,8 @@ class Options(_Spec):
     """None is that of the generation."""
     duplicates: bool = False
     """Whether a POST misses rows of its identity, as it does when the other came through another replica."""
+    aligns: bool = False
+    """Whether a POST and a PUT may say calendar_aligned of a row, as the documents have it; released gateways ignore it."""
     enterprise: bool = False
     """Whether the scope `user` is known."""
     governance: bool = True

@@ -56,6 +56,7 @@ def update(world: World, mc_id: str, raw: bytes) -> Row:
             budgets=_new_budgets(world, body, row),
             rate_limit=_new_rate_limit(world, body, row),
             rules=_new_rules(world, body, row),
+            calendar_aligned=_aligned(world, body, row),
             updated=now(),
         )
         _check_names(changed)
@@ -84,6 +85,7 @@ def _fill(world: World, row: Row, body: Body) -> None:
     if body.rate_limits is not None:
         row.rules = reconciled_rules(body.rate_limits, [], world.release)
     _check_names(row)
+    row.calendar_aligned = _aligned(world, body, row)
     if world.options.generation > 1:
         row.budgets = [new_budget(budget, world.release) for budget in budgets]
 
@@ -109,6 +111,12 @@ def _new_rules(world: World, body: Body, row: Row) -> list[Limit]:
     if body.rate_limits is None:
         return row.rules
     return reconciled_rules(body.rate_limits, [*row.rules, *rules_of(row.rate_limit)], world.release)
+
+
+def _aligned(world: World, body: Body, row: Row) -> bool:
+    if body.calendar_aligned is None or not world.options.aligns:
+        return row.calendar_aligned
+    return body.calendar_aligned
 
 
 def _scope(world: World, body: Body) -> tuple[str, str | None]:

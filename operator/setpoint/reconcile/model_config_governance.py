@@ -2,26 +2,46 @@
 
 The gateway keeps what was spent in the very rows that hold the limits, so a row is never deleted and made anew: it is found,
 by its id or by its identity among all rows, adopted as it is, and changed in place. Only where there is none is one created,
-and where one is gone that was there before, that is said, because what was spent is forgotten with it.
+and where one is gone that was there before, that is said, because what was spent is forgotten with it. A row that this
+resource knows and that has another name by now is not gone: it gets its name back.
+
+That there is none is never said on the word of a list that may be older than the question: a row made in between would get
+a twin, and its limits would be taken for none.
 """
 
+import re
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.conditions import Reason, Type, Verdict
+from setpoint.reconcile.governance_differences import (
+    ALIGNED,
+    BUDGETS,
+    RATE_LIMIT,
+    RowSettings,
+    differences,
+    managed,
+    none,
+    plain,
+    seen,
+)
+from setpoint.reconcile.governance_rows import RowTarget, check_renaming, row_of, thing, warning
 from setpoint.reconcile.memory import Memory
-from setpoint.reconcile.outcome import Attempt, Observation, Outcome, Written
+from setpoint.reconcile.outcome import Attempt, Observation, ObservationOutdated, Outcome, Written
+from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import Event, EventType, Handle
-from setpoint.reconcile.usage import dollars, recorded, summary
+from setpoint.reconcile.usage import recorded, summary
 from setpoint.remotes.answers import Answer
 from setpoint.remotes.bifrost import Bifrost
-from setpoint.remotes.bifrost_bodies import check
-from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig
-from setpoint.remotes.errors import AmbiguousName, InvalidSettings, RemoteError, RemoteFailure, TargetNotFound
+from setpoint.remotes.bifrost_bodies import asks_release, check, ignored
+from setpoint.remotes.bifrost_shapes import Identity, ModelConfig
+from setpoint.remotes.errors import InvalidSettings, RemoteError, RemoteFailure, TargetNotFound
 from setpoint.resources.common import Drift, StatusBase, clean_message
 from setpoint.resources.model_config_governance import (
+    Budget,
     GovernanceSettings,
     ModelConfigGovernance,
     ModelConfigGovernanceStatus,
@@ -36,25 +56,8 @@ LIST_FRESH = 1.0
 """Seconds that a list may be old for somebody who waits."""
 
 RECREATED = "Recreated"
-_CONFLICT = 409
-_SERVER_ERROR = 500
-_BUDGETS, _RATE_LIMIT = "budgets", "rateLimit"
-
-
-@dataclass(frozen=True, slots=True)
-class RowTarget:
-    """A model config, by its identity and, once it was looked for, by what the gateway has."""
-
-    identity: Identity
-    pinned: str | None
-    """The id the spec names."""
-    known: str | None
-    """The id the status names."""
-    row: ModelConfig | None = None
-    generation: Generation | None = None
-    """The newest one that the gateway's rows show, else that of its release; None where neither tells."""
-    created: bool = False
-    """This very look created the row."""
+_BUSY = re.compile(r"\bis locked\b|\bbusy\b", re.IGNORECASE)
+"""What a gateway says whose database, SQLite, is written by somebody else right now."""
 
 
 class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, GovernanceSettings, RowTarget]):
@@ -67,10 +70,15 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         return await self._connections.bifrost(resource, fresh=fresh)
 
     def desired(self, resource: ModelConfigGovernance) -> GovernanceSettings:
-        """Return the budgets and rate limit the spec wants."""
+        """Return the budgets, rate limit and alignment the spec wants, for the row of its identity."""
         spec = resource.spec
         budgets = [spec.budget] if spec.budget is not None else spec.budgets
-        return GovernanceSettings(budgets=budgets, rate_limit=spec.rate_limit)
+        return RowSettings(
+            budgets=None if budgets is None else [Budget.of(budget) for budget in budgets],
+            rate_limit=spec.rate_limit,
+            calendar_aligned=spec.calendar_aligned,
+            identity=_identity(resource),
+        )
 
     def applied(self, status: StatusBase) -> GovernanceSettings | None:
         """Return the settings the status says were last written or found in place."""
@@ -80,24 +88,26 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         """Tell whether everything desired is among what was applied."""
         known = desired.budgets is None or applied.budgets is not None
         known = known and (desired.rate_limit is None or applied.rate_limit is not None)
+        known = known and (desired.calendar_aligned is None or applied.calendar_aligned is not None)
         return known and not self.differences(desired, applied)
 
     def differences(self, desired: GovernanceSettings, observed: GovernanceSettings) -> list[Drift]:
-        """Return the managed limits that the gateway reports otherwise."""
-        return [*_budget_differences(desired, observed), *_rate_limit_differences(desired, observed)]
+        """Return the managed limits that the gateway reports otherwise, after what the row should not be of."""
+        return differences(desired, observed)
 
     def differing(self, desired: GovernanceSettings, drift: list[Drift]) -> GovernanceSettings:
         """Return only those parts that the differences name; the gateway takes each of them as a whole."""
         parts = {entry.field.partition("[")[0].partition(".")[0] for entry in drift}
         return GovernanceSettings(
-            budgets=desired.budgets if _BUDGETS in parts else None,
-            rate_limit=desired.rate_limit if _RATE_LIMIT in parts else None,
+            budgets=desired.budgets if BUDGETS in parts else None,
+            rate_limit=desired.rate_limit if RATE_LIMIT in parts else None,
+            calendar_aligned=desired.calendar_aligned if ALIGNED in parts else None,
         )
 
     def manages(self, resource: ModelConfigGovernance, target: RowTarget | None) -> frozenset[Hashable]:
         """Return the model config by its identity, which the spec tells."""
         del target
-        return frozenset({("model config", *_identity(resource))})
+        return frozenset({thing(_identity(resource))})
 
     def shares(self, resource: ModelConfigGovernance) -> Hashable:
         """Return the same for all resources of a gateway: one list has all rows."""
@@ -112,6 +122,7 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             identity=_identity(resource),
             pinned=resource.spec.model_config_id,
             known=known.model_config_id if known is not None else None,
+            place=self._connections.place(resource),
         )
 
     async def read(
@@ -127,55 +138,103 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         asked = self._clock.monotonic()
         rows = await client.rows(not_before=not_before, urgent=urgent)
         try:
-            row = _found(rows, target)
+            row = row_of(rows, target)
         except TargetNotFound:
-            # Said on the word of a new list only: what was missing in one a few seconds old may have been made since.
+            row = None
+        if row is None or row.identity != target.identity:
+            # What was missing in a list that is a few seconds old may have been made since.
             rows = await client.rows(not_before=asked, urgent=urgent)
-            row = _found(rows, target)
+            row = row_of(rows, target)
         if row is not None and row.problem is not None:
             raise await client.misunderstood(row.problem)
         generation = max((one.generation for one in rows), default=None)
         if row is None and generation is None:
             # Asked here, since a write goes out right after the spec was confirmed.
             generation = await client.generation()
-        settings = row.settings if row is not None else GovernanceSettings(budgets=[], rate_limit=RateLimit())
-        return replace(target, row=row, generation=generation), Observation(_managed(settings, desired))
+        there = replace(
+            target,
+            wanted=desired,
+            row=row,
+            generation=generation,
+            release=await client.release() if asks_release(desired) else None,
+            alone=row is None or not any(one.identity == row.identity and one.id != row.id for one in rows),
+        )
+        settings = seen(row) if row is not None else none(desired)
+        return there, Observation(managed(settings, desired), warning=warning(rows, there))
 
     async def write(
         self, client: Bifrost, target: RowTarget, settings: GovernanceSettings, attempt: Attempt
     ) -> Written[GovernanceSettings, RowTarget]:
-        """Change the row in place, or create it where there is none."""
-        check(target.identity, settings, target.generation)
-        if target.row is not None:
+        """Change the row in place, or create it where there is none.
+
+        Raises:
+            InvalidSettings: the gateway would refuse the settings, does not know them, or cannot give the row its name back.
+            ObservationOutdated: there is a row by now where there was none.
+        """
+        if not attempt.restoring:
+            check(target.identity, settings, target.generation, target.release)
+        taken = self._taken(target, attempt)
+        if target.row is not None and taken is None:
+            if target.renamed:
+                check_renaming(target, target.row)
             return await self._update(client, target, target.row, settings, attempt)
+        if taken is not None and target.wanted is not None:
+            # What differs is told of the row that stays with the other resource.
+            settings = target.wanted
         try:
-            answer, row = await client.create(target.identity, settings, target.generation, urgent=attempt.urgent)
+            answer, made = await client.create(target.identity, settings, target.generation, urgent=attempt.urgent)
         except RemoteFailure as error:
-            if error.status != _CONFLICT:
+            if error.status != HTTPStatus.CONFLICT:
                 raise
             # Somebody was faster, or the answer to an earlier request of this operator never came.
             rows = await client.rows(not_before=self._clock.monotonic(), urgent=True)
-            there = _found(rows, target)
-            if there is None:
+            there = row_of(rows, target)
+            if there is None or there.identity != target.identity:
                 raise
-            await attempt.confirm()
-            return await self._update(client, target, there, settings, attempt)
-        events = (_recreated(target, row),) if target.known is not None else ()
-        return await self._shown(client, replace(target, created=True), answer, row, events)
+            raise ObservationOutdated(f"model config {there.id} of {target.identity} was made a moment ago") from None
+        gone = _recreated(target, made) if target.known is not None else None
+        events = tuple(event for event in (taken or gone,) if event is not None)
+        return await self._shown(client, replace(target, created=True), answer, made, events)
+
+    def _taken(self, target: RowTarget, attempt: Attempt) -> Event | None:
+        """Return what to tell where a renamed row is the only one of another resource by now, None where it is not.
+
+        That resource would take the name back, and so on for ever.
+        """
+        row = target.row
+        if row is None or not target.renamed or row.identity is None or target.place is None or not target.alone:
+            return None
+        owner = attempt.manager(Thing(target.place, thing(row.identity)))
+        if owner is None or owner == attempt.key:
+            return None
+        return Event(
+            EventType.WARNING,
+            RECREATED,
+            f"model config {row.id} of {target.identity} is of {row.identity} now, which {owner} manages, and stays so; "
+            f"another one is made for {target.identity}, with nothing used",
+        )
 
     async def _update(
         self, client: Bifrost, target: RowTarget, row: ModelConfig, settings: GovernanceSettings, attempt: Attempt
     ) -> Written[GovernanceSettings, RowTarget]:
+        wanted = target.identity
         try:
-            answer, after = await client.update(row, settings, urgent=attempt.urgent)
+            answer, after = await client.update(row, settings, urgent=attempt.urgent, identity=wanted)
             if after.generation is not row.generation and self.differences(settings, after.settings):
                 # The gateway was replaced by a newer one since the list was read, which ignored the older field.
                 await attempt.confirm()
-                answer, after = await client.update(after, settings, urgent=attempt.urgent)
+                answer, after = await client.update(after, settings, urgent=attempt.urgent, identity=wanted)
         except TargetNotFound as error:
             if target.pinned is not None:
                 raise
             raise RemoteFailure(f"{error.message}: it was deleted a moment ago", status=error.status) from None
+        if after.problem is None and (field := ignored(settings, after.settings)) is not None:
+            raise InvalidSettings(
+                f"the gateway took the change of model config {row.id} and left {field} as it was: "
+                "its release cannot change that for model configs; leave it out of the spec",
+                status=HTTPStatus.OK,
+                api_message=answer.message,
+            )
         return await self._shown(client, target, answer, after, ())
 
     async def _shown(
@@ -185,13 +244,18 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         if row.problem is not None:
             raise await client.misunderstood(row.problem)
         shown = replace(target, row=row, generation=row.generation)
-        return Written(answer, shown, Observation(row.settings), events)
+        return Written(answer, shown, Observation(seen(row)), events)
 
     def weigh(
         self, resource: ModelConfigGovernance, memory: Memory, attempt: Attempt, error: RemoteError
     ) -> RemoteError:
-        """Return a refusal for a 500 with a message that came again and again, or again after it was taken for one."""
-        if not isinstance(error, RemoteFailure) or error.status != _SERVER_ERROR or error.api_message is None:
+        """Return a refusal for a 500 with a message that came again and again, or again after it was taken for one.
+
+        A database that is locked or busy is none, however often it is: it passes by itself.
+        """
+        if not isinstance(error, RemoteFailure) or error.status != HTTPStatus.INTERNAL_SERVER_ERROR or error.api_message is None:
+            return error
+        if _BUSY.search(error.api_message):
             return error
         ready = memory.status.condition(Type.READY)
         refused_before = (
@@ -204,10 +268,12 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         return error
 
     def lacks_baseline(self, status: StatusBase, desired: GovernanceSettings) -> bool:
-        """Tell whether budgets or rate limit are managed and not in the status's baseline."""
+        """Tell whether budgets, rate limit or alignment are managed and not in the status's baseline."""
         known = _baseline(status)
-        return (desired.budgets is not None and known.budgets is None) or (
-            desired.rate_limit is not None and known.rate_limit is None
+        return (
+            (desired.budgets is not None and known.budgets is None)
+            or (desired.rate_limit is not None and known.rate_limit is None)
+            or (desired.calendar_aligned is not None and known.calendar_aligned is None)
         )
 
     def baseline(
@@ -215,22 +281,25 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
     ) -> GovernanceSettings:
         """Return the status's baseline with what it lacks, as it was found: none is something that can be put back."""
         known = _baseline(status)
-        budgets, rate_limit = known.budgets, known.rate_limit
+        budgets, rate_limit, aligned = known.budgets, known.rate_limit, known.calendar_aligned
         if desired.budgets is not None and budgets is None:
             budgets = found.budgets or []
         if desired.rate_limit is not None and rate_limit is None:
             rate_limit = found.rate_limit or RateLimit()
-        return GovernanceSettings(budgets=budgets, rate_limit=rate_limit)
+        if desired.calendar_aligned is not None and aligned is None:
+            aligned = bool(found.calendar_aligned)
+        return GovernanceSettings(budgets=budgets, rate_limit=rate_limit, calendar_aligned=aligned)
 
     def as_found(self, resource: ModelConfigGovernance) -> ModelConfigGovernance | None:
         """Return the resource as if its spec were its baseline, for the very row it changed: none is created for that."""
         known, origin = _baseline(resource.status), resource.status.origin
-        if (known.budgets is None and known.rate_limit is None) or origin is None or origin.id is None:
+        if known == GovernanceSettings() or origin is None or origin.id is None:
             return None
         found = {
             "budget": None,
             "budgets": known.budgets,
             "rate_limit": known.rate_limit,
+            "calendar_aligned": known.calendar_aligned,
             "model_config_id": origin.id,
         }
         return resource.model_copy(update={"spec": resource.spec.model_copy(update=found)})
@@ -296,9 +365,9 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         elif id_ != known:
             fields["created"] = None
         if applied is not None:
-            fields["applied"] = applied
+            fields["applied"] = plain(applied)
         if observed is not None:
-            fields["observed"] = _managed(observed, desired)
+            fields["observed"] = plain(managed(observed, desired))
         if target.row is not None:
             windows = [window for window in target.row.usage if _is_managed(window.limit, desired)]
             fields |= recorded(before, windows, self._clock.now(), resource.spec.every)
@@ -320,33 +389,8 @@ def _identity(resource: ModelConfigGovernance) -> Identity:
     return Identity(spec.model_name, spec.provider, spec.scope, spec.scope_id)
 
 
-def _found(rows: list[ModelConfig], target: RowTarget) -> ModelConfig | None:
-    """Return the target's row among all of them; None where one may be created.
-
-    Raises:
-        TargetNotFound: the spec names a row that is not there or is of something else.
-        AmbiguousName: several rows have the identity.
-    """
-    same = [row for row in rows if row.identity == target.identity]
-    ids = ", ".join(row.id for row in same[:10])
-    if target.pinned is None:
-        if len(same) > 1:
-            raise AmbiguousName(
-                f"{len(same)} model configs are of {target.identity}, with the ids {ids}: "
-                "delete all but one, or say which one with spec.modelConfigId"
-            )
-        return same[0] if same else None
-    pinned = next((row for row in rows if row.id == target.pinned), None)
-    if pinned is None:
-        there = f"with the id {ids}" if ids else "none"
-        raise TargetNotFound(
-            f"the gateway has no model config {target.pinned} (spec.modelConfigId); of {target.identity} it has {there}"
-        )
-    if pinned.identity != target.identity:
-        raise TargetNotFound(
-            f"model config {pinned.id} is of {pinned.identity or 'something unknown'}, not of {target.identity}"
-        )
-    return pinned
+def _is_managed(limit: str, desired: GovernanceSettings) -> bool:
+    return (desired.budgets if limit == "budget" else desired.rate_limit) is not None
 
 
 def _recreated(target: RowTarget, row: ModelConfig) -> Event:
@@ -356,51 +400,3 @@ def _recreated(target: RowTarget, row: ModelConfig) -> Event:
         f"model config {target.known} of {target.identity} was gone at the gateway and is there again as {row.id}, "
         "with nothing used; a gateway with source_of_truth: config.json drops rows of the API when it restarts",
     )
-
-
-def _managed(settings: GovernanceSettings, desired: GovernanceSettings) -> GovernanceSettings:
-    return GovernanceSettings(
-        budgets=settings.budgets if desired.budgets is not None else None,
-        rate_limit=settings.rate_limit if desired.rate_limit is not None else None,
-    )
-
-
-def _is_managed(limit: str, desired: GovernanceSettings) -> bool:
-    return (desired.budgets if limit == "budget" else desired.rate_limit) is not None
-
-
-def _budget_differences(desired: GovernanceSettings, observed: GovernanceSettings) -> list[Drift]:
-    if desired.budgets is None:
-        return []
-    wanted = {budget.reset_duration: budget.max_limit for budget in desired.budgets}
-    there = {budget.reset_duration: budget.max_limit for budget in observed.budgets or []}
-    return [
-        Drift(
-            field=f"{_BUDGETS}[{duration}].maxLimit",
-            desired=_amount(wanted.get(duration)),
-            observed=_amount(there.get(duration)),
-        )
-        for duration in dict.fromkeys((*wanted, *there))
-        if wanted.get(duration) != there.get(duration)
-    ]
-
-
-def _rate_limit_differences(desired: GovernanceSettings, observed: GovernanceSettings) -> list[Drift]:
-    if desired.rate_limit is None:
-        return []
-    wanted, there = desired.rate_limit, observed.rate_limit or RateLimit()
-    drift = []
-    for metric in ("token", "request"):
-        limits = (getattr(wanted, f"{metric}_max_limit"), getattr(there, f"{metric}_max_limit"))
-        durations = (getattr(wanted, f"{metric}_reset_duration"), getattr(there, f"{metric}_reset_duration"))
-        if limits[0] != limits[1]:
-            drift.append(Drift(field=f"{_RATE_LIMIT}.{metric}MaxLimit", desired=limits[0], observed=limits[1]))
-        if None not in limits and durations[0] != durations[1]:
-            drift.append(
-                Drift(field=f"{_RATE_LIMIT}.{metric}ResetDuration", desired=durations[0], observed=durations[1])
-            )
-    return drift
-
-
-def _amount(amount: float | None) -> int | str | None:
-    return None if amount is None else dollars(amount)

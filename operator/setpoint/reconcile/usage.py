@@ -36,6 +36,7 @@ def recorded(
             limit=window.limit,
             reset_duration=window.reset_duration,
             max_limit=window.max_limit,
+            override_amount=window.override or None,
             current_usage=window.current_usage,
             last_reset=window.last_reset,
         )
@@ -76,8 +77,8 @@ def _worth_telling(
     )
 
 
-def _limit(usage: Usage) -> tuple[str, str, float]:
-    return usage.limit, usage.reset_duration, usage.max_limit
+def _limit(usage: Usage) -> tuple[str, str, float, float | None]:
+    return usage.limit, usage.reset_duration, usage.max_limit, usage.override_amount
 
 
 def _shown(usage: Usage) -> str:

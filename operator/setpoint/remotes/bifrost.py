@@ -8,7 +8,10 @@ source. What follows from them:
 - A newer gateway ignores the older field and still answers 200. So the shape that is sent follows the generation the items
   show, and what comes back is compared with what was sent. Where nothing shows the generation, both fields are sent.
 - Absent and null leave a part unchanged, and an empty one removes it. A rate limit is replaced as a whole; budgets are the
-  full set, matched by id, so a budget whose duration changes keeps what was used of it if its id is sent along.
+  full set, matched by id, so a budget whose duration changes keeps what was used of it if its id is sent along. One that is
+  new begins with what was used of the next shorter one, which is the gateway's own doing. Generation 1 up to v1.4.17 wants
+  both fields of its budget, later releases take one alone: both are always sent.
+- A row is changed by its id, and its name with it; a provider cannot be taken away, and a scope cannot be changed.
 """
 
 import asyncio
@@ -20,10 +23,11 @@ import httpx
 
 from setpoint.remotes import bifrost_shapes
 from setpoint.remotes.answers import Answer
-from setpoint.remotes.bifrost_bodies import matched, parts
+from setpoint.remotes.bifrost_bodies import matched, parts, rules
 from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig
+from setpoint.remotes.bifrost_windows import Release, release
 from setpoint.remotes.credential import Credential
-from setpoint.remotes.errors import RemoteError, RemoteFailure
+from setpoint.remotes.errors import RemoteError, RemoteFailure, UnreadableAnswer
 from setpoint.remotes.http import HttpApi
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.meter import Meter
@@ -123,6 +127,10 @@ class Bifrost:
         """Return which shape of the API the gateway's release speaks, where no row shows it; None where it is unknown."""
         return bifrost_shapes.generation_of(await self.version())
 
+    async def release(self) -> Release | None:
+        """Return the gateway's release; None where it does not say, or not in three numbers."""
+        return release(await self.version())
+
     async def rows(self, *, not_before: float | None = None, urgent: bool = False) -> list[ModelConfig]:
         """Return all model configs of the gateway, those of virtual keys and providers too."""
 
@@ -160,6 +168,7 @@ class Bifrost:
         kept = GovernanceSettings(
             budgets=settings.budgets or None,
             rate_limit=None if settings.rate_limit is None or settings.rate_limit.empty else settings.rate_limit,
+            calendar_aligned=settings.calendar_aligned,
         )
         body |= parts(kept, generation, {})
         answer, made = await self._written("POST", _LIST, {}, body, urgent=urgent)
@@ -169,21 +178,28 @@ class Bifrost:
         return answer, made
 
     async def update(
-        self, row: ModelConfig, settings: GovernanceSettings, *, urgent: bool
+        self, row: ModelConfig, settings: GovernanceSettings, *, urgent: bool, identity: Identity | None = None
     ) -> tuple[Answer, ModelConfig]:
         """Change those parts of a model config that `settings` has; an empty part removes what is there.
+
+        `identity` is what the row is to be of, where it is of something else now; only model and provider can change so.
 
         Raises:
             TargetNotFound: it is not there any more.
         """
+        wanted = identity or row.identity
         body: dict[str, Any] = {}
-        if row.identity is not None:
-            body["model_name"] = row.identity.model_name
-            if row.identity.provider is not None:
-                body["provider"] = row.identity.provider
-        body |= parts(settings, row.generation, matched(row, settings.budgets or []))
+        if wanted is not None:
+            body["model_name"] = wanted.model_name
+            if wanted.provider is not None:
+                body["provider"] = wanted.provider
+        body |= parts(settings, row.generation, matched(row, settings.budgets or []), row.settings)
+        if settings.rate_limit is not None and row.rule_ids:
+            # Generation 3 keeps its rules where only the older field is sent, and refuses both.
+            body["rate_limits"] = rules(settings.rate_limit, row.rule_ids)
+            del body["rate_limit"]
         answer, changed = await self._written("PUT", _ONE, {"mc_id": row.id}, body, urgent=urgent)
-        if (changed.id, changed.identity) != (row.id, row.identity):
+        if (changed.id, changed.identity) != (row.id, wanted):
             raise await self.misunderstood(f"asked to change model config {row.id}, it answered with another one")
         return answer, changed
 
@@ -214,7 +230,7 @@ class Bifrost:
             problem = error.message
         raise await self.misunderstood(problem)
 
-    async def misunderstood(self, problem: str) -> RemoteFailure:
-        """Return the error for an answer that is in none of the known shapes."""
+    async def misunderstood(self, problem: str) -> UnreadableAnswer:
+        """Return the error for an answer of success that is in none of the known shapes."""
         version = await self.version() or "of an unknown version"
-        return RemoteFailure(f"Bifrost {version}: {self._http.redact(problem)}", status=200)
+        return UnreadableAnswer(f"Bifrost {version}: {self._http.redact(problem)}", status=200)

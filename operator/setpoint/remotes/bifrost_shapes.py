@@ -7,22 +7,32 @@ Three generations of one endpoint are told apart by the items themselves (the ga
     2            1.5.9 to 2.2.x    `budgets`   yes     `rate_limit`
     3            not released      `budgets`   yes     `rate_limits`, with or without `rate_limit`
 
-Absent, null and empty mean the same in what is read. Whatever cannot be understood is a `RemoteFailure` that says what was
-expected, never a guess.
+Absent, null and empty mean the same in what is read; only the list of all rows has to be there, and is null where there are
+none. Whether windows begin with the calendar's stands in the budget from v1.4.18 to v1.5.2, and in the row from generation 2
+on. Lists come in any order. Whatever cannot be understood is an `UnreadableAnswer` that says what was expected, never a guess.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from setpoint.remotes.bifrost_windows import SCOPES, release, seconds
 from setpoint.remotes.credential import REDACTED
-from setpoint.remotes.errors import RemoteFailure
+from setpoint.remotes.errors import RemoteFailure, UnreadableAnswer
 from setpoint.resources.common import clean_message
-from setpoint.resources.model_config_governance import LARGEST_LIMIT, Budget, GovernanceSettings, RateLimit, Scope
+from setpoint.resources.model_config_governance import (
+    LARGEST_LIMIT,
+    Budget,
+    GovernanceSettings,
+    RateLimit,
+    ResetConfig,
+    Scope,
+)
 
 _SCOPES = {Scope.GLOBAL: "global", Scope.VIRTUAL_KEY: "virtual_key", Scope.USER: "user"}
+_RULE = ("max_limit", "reset_duration", "current_usage", "last_reset")
 _METRICS = {"tokens": "token", "token": "token", "requests": "request", "request": "request"}
 
 LONGEST_ID = 253
@@ -64,8 +74,11 @@ class Window:
     """budget, tokens or requests."""
     reset_duration: str
     max_limit: float
+    """What may be used, with what an override adds."""
     current_usage: float
     last_reset: str | None
+    override: float = 0.0
+    """What an override adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ class ModelConfig:
     budget_ids: Mapping[str, str]
     """Ids of the budgets by their duration."""
     usage: tuple[Window, ...]
+    rule_ids: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the items of `rate_limits` by their metric, token or request; of generation 3 only."""
     problem: str | None = None
     """Why budgets and rate limit could not be read; None where they were."""
 
@@ -95,21 +110,26 @@ class ModelConfig:
                 generation = _generation(raw)
                 identity = _identity(raw, model_name, generation)
             case _:
-                raise RemoteFailure("the gateway reports a model config without model_name", status=200)
+                raise UnreadableAnswer("the gateway reports a model config without model_name", status=200)
         id_ = raw.get("id")
         if not isinstance(id_, str) or not _is_id(id_):
             # Left out, it would look as if there were none of its identity.
             problem = f"of a model config of {model_name}: id should be a text of at most {LONGEST_ID} characters"
-            return cls("", identity, generation, GovernanceSettings(), {}, (), problem)
+            return cls("", identity, generation, GovernanceSettings(), {}, (), problem=problem)
         try:
             budgets = _budgets(raw, generation)
-            rate_limit = _rate_limit(raw)
+            rules = _rules(raw)
+            rate_limit = _rate_limit(raw, rules)
             settings = GovernanceSettings(
-                budgets=[Budget(max_limit=_number(one, "max_limit"), reset_duration=_text(one)) for one in budgets],
+                budgets=[_budget(one, generation) for one in budgets],
                 rate_limit=_settings(rate_limit),
+                calendar_aligned=_aligned(budgets[0] if budgets else {})
+                if generation is Generation.ONE_BUDGET
+                else _aligned(raw),
             )
         except _UnreadableError as error:
-            return cls(id_, identity, generation, GovernanceSettings(), {}, (), f"of model config {id_}: {error}")
+            problem = f"of model config {id_}: {error}"
+            return cls(id_, identity, generation, GovernanceSettings(), {}, (), problem=problem)
         return cls(
             id=id_,
             identity=identity,
@@ -117,6 +137,7 @@ class ModelConfig:
             settings=settings,
             budget_ids={_text(one): str(one["id"]) for one in budgets if isinstance(one.get("id"), str)},
             usage=(*(_budget_window(one) for one in budgets), *_windows(rate_limit)),
+            rule_ids={metric: str(rule["id"]) for metric, rule in rules.items() if isinstance(rule.get("id"), str)},
         )
 
 
@@ -127,13 +148,17 @@ class _UnreadableError(Exception):
 def rows(raw: Any) -> list[ModelConfig]:
     """Return the model configs of a list.
 
+    A gateway of generation 2 without rows answers null for the list, which stands in the answer all the same.
+
     Raises:
         RemoteFailure: it is no list, it holds what is no model config, or pages were made of it, so that what is missing may
             be there all the same.
     """
-    found = raw.get("model_configs") if isinstance(raw, Mapping) else None
+    if not isinstance(raw, Mapping) or "model_configs" not in raw:
+        raise UnreadableAnswer("the gateway answered a list without model_configs", status=200)
+    found = [] if raw["model_configs"] is None else raw["model_configs"]
     if not isinstance(found, list):
-        raise RemoteFailure("the gateway answered a list without model_configs", status=200)
+        raise UnreadableAnswer("the gateway answered a list whose model_configs are none", status=200)
     total = raw.get("total_count")
     if isinstance(total, int) and total > len(found):
         raise RemoteFailure(f"the gateway answered {len(found)} of {total} model configs, though all were asked for")
@@ -147,20 +172,16 @@ def row(raw: Any) -> ModelConfig:
         RemoteFailure: there is none.
     """
     if not isinstance(raw, Mapping) or "model_config" not in raw:
-        raise RemoteFailure("the gateway answered without a model_config", status=200)
+        raise UnreadableAnswer("the gateway answered without a model_config", status=200)
     return ModelConfig.from_wire(raw["model_config"])
 
 
 def generation_of(version: str | None) -> Generation | None:
     """Return the generation of a release, None for one that cannot be told by its name."""
-    numbers = (version or "").removeprefix("v").partition("-")[0].split(".")
-    if len(numbers) != 3 or not all(number.isdecimal() and len(number) < 9 for number in numbers):  # noqa: PLR2004 - major.minor.patch
+    known = release(version)
+    if known is None:
         return None
-    major, minor, patch = (int(number) for number in numbers)
-    if (major, minor, patch) == (1, 0, 0):
-        # What a build without a version calls itself.
-        return None
-    return Generation.ONE_BUDGET if (major, minor, patch) < (1, 5, 9) else Generation.BUDGETS
+    return Generation.ONE_BUDGET if known < SCOPES else Generation.BUDGETS
 
 
 def _generation(raw: Mapping[str, Any]) -> Generation:
@@ -172,7 +193,7 @@ def _generation(raw: Mapping[str, Any]) -> Generation:
 def _identity(raw: Mapping[str, Any], model_name: str, generation: Generation) -> Identity | None:
     provider, scope_id = raw.get("provider") or None, raw.get("scope_id") or None
     if not isinstance(provider, str | None) or not isinstance(scope_id, str | None):
-        raise RemoteFailure(f"the gateway reports a model config of {model_name} whose owner is no text", status=200)
+        raise UnreadableAnswer(f"the gateway reports a model config of {model_name} whose owner is no text", status=200)
     if generation is Generation.ONE_BUDGET:
         return Identity(model_name, provider, Scope.GLOBAL, None)
     word = raw.get("scope") or "global"
@@ -193,26 +214,65 @@ def _budgets(raw: Mapping[str, Any], generation: Generation) -> list[Mapping[str
     for one in budgets:
         if not isinstance(one.get("reset_duration"), str) or not _is_number(one.get("max_limit")):
             raise _UnreadableError("a budget should have a number as max_limit and a text as reset_duration")
-    return budgets
+    # In one order, since the gateway's own may be another at every read.
+    return sorted(budgets, key=lambda one: (seconds(_text(one)) or math.inf, _text(one)))
 
 
-def _rate_limit(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the rate limit in the form of generations 1 and 2, empty where there is none."""
+def _budget(raw: Mapping[str, Any], generation: Generation) -> Budget:
+    duration = _text(raw)
+    return Budget(
+        max_limit=_number(raw, "max_limit"),
+        reset_duration=duration,
+        reset_config=_reset_config(raw.get("reset_config"), duration),
+        calendar_aligned=_aligned(raw) if generation is Generation.ONE_BUDGET else None,
+    )
+
+
+def _reset_config(raw: Any, duration: str) -> ResetConfig | None:
+    """Return what is said of a budget's windows; of quarters it is kept, too, that nothing is said."""
+    if raw is not None and not isinstance(raw, Mapping):
+        raise _UnreadableError("reset_config should be an object")
+    month = (raw or {}).get("quarter_start_month")
+    if month is not None and (not isinstance(month, int) or isinstance(month, bool)):
+        raise _UnreadableError("quarter_start_month should be a whole number")
+    return ResetConfig(quarter_start_month=month or None) if raw or duration.endswith("Q") else None
+
+
+def _aligned(raw: Mapping[str, Any]) -> bool | None:
+    """Return whether windows begin with the calendar's, as a row or a budget tells; None where it does not."""
+    aligned = raw.get("calendar_aligned")
+    if aligned is not None and not isinstance(aligned, bool):
+        raise _UnreadableError("calendar_aligned should be true or false")
+    return aligned
+
+
+def _rules(raw: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the items of `rate_limits` by their metric, token or request; two of one metric are more than a spec can say."""
+    entries = raw.get("rate_limits") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise _UnreadableError("rate_limits should be a list of objects")
+    rules: dict[str, Mapping[str, Any]] = {}
+    for entry in entries:
+        metric = _METRICS.get(str(entry.get("metric")))
+        if metric is None or metric in rules:
+            raise _UnreadableError("rate_limits should be one of tokens and one of requests at most")
+        rules[metric] = entry
+    return rules
+
+
+def _rate_limit(raw: Mapping[str, Any], rules: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the rate limit in the form of generations 1 and 2, with the rules of generation 3, which hold beside it."""
     rate_limit = raw.get("rate_limit") or {}
     if not isinstance(rate_limit, Mapping):
         raise _UnreadableError("rate_limit should be an object")
-    entries = raw.get("rate_limits") or []
-    if rate_limit or not entries:
-        return rate_limit
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise _UnreadableError("rate_limits should be a list of objects")
-    flat: dict[str, Any] = {}
-    for entry in entries:
-        metric = _METRICS.get(str(entry.get("metric")))
-        if metric is None or f"{metric}_max_limit" in flat:
-            raise _UnreadableError("rate_limits should be one of tokens and one of requests at most")
-        for name in ("max_limit", "reset_duration", "current_usage", "last_reset"):
-            flat[f"{metric}_{name}"] = entry.get(name)
+    flat = dict(rate_limit)
+    for metric, rule in rules.items():
+        # With the metric in front in what the gateway shows, without it in what it is told.
+        shown = {name: rule.get(f"{metric}_{name}", rule.get(name)) for name in _RULE}
+        before = {name: flat.get(f"{metric}_{name}") for name in ("max_limit", "reset_duration")}
+        if before["max_limit"] is not None and any(before[name] != shown[name] for name in before):
+            raise _UnreadableError(f"rate_limit and rate_limits should not limit {metric}s in two ways")
+        flat |= {f"{metric}_{name}": value for name, value in shown.items() if value is not None}
     return flat
 
 
@@ -231,13 +291,21 @@ def _settings(rate_limit: Mapping[str, Any]) -> RateLimit:
 
 
 def _budget_window(budget: Mapping[str, Any]) -> Window:
+    override = _override(budget)
     return Window(
         limit="budget",
         reset_duration=_text(budget),
-        max_limit=_number(budget, "max_limit"),
+        max_limit=_number(budget, "max_limit") + override,
         current_usage=_number(budget, "current_usage"),
         last_reset=_moment(budget, "last_reset"),
+        override=override,
     )
+
+
+def _override(budget: Mapping[str, Any]) -> float:
+    """Return what an override adds to a budget's limit (v1.6.10 and later); one of cycles ends with the last of them."""
+    ended = budget.get("override_mode") == "cycles" and _number(budget, "override_cycles_remaining") <= 0
+    return 0.0 if ended else max(_number(budget, "override_amount"), 0.0)
 
 
 def _windows(rate_limit: Mapping[str, Any]) -> list[Window]:

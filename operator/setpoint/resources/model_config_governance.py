@@ -1,12 +1,14 @@
 """ModelConfigGovernance: budget and rate limit of one model config of a Bifrost gateway.
 
-Durations are kept word for word, because the gateway keeps them so: `24h` and `1d` are two windows to it. Only the
-pattern that every generation of the gateway accepts is allowed.
+Durations are kept word for word, because the gateway keeps them so: `24h` and `1d` are two windows to it. A spec may have
+those of one pattern that means the same to every release (and quarters, which releases from v1.6.10 on know); a status
+records whatever the gateway had, so that it can be put back as it was.
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
 
@@ -31,21 +33,75 @@ MAX_BUDGETS = 8
 LARGEST_LIMIT = 2**63 - 1
 """The gateway keeps tokens and requests as int64."""
 
+UNITS: Mapping[str, int] = {
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    "d": 86_400,
+    "w": 7 * 86_400,
+    "M": 30 * 86_400,
+    "Q": 90 * 86_400,
+    "Y": 365 * 86_400,
+}
+"""Seconds of each unit that a spec may use; a quarter is counted in three of the gateway's months."""
+
+LONGEST_WINDOW = (2**63 - 1) // 10**9
+"""Seconds, which is 292 years: the gateway counts windows in nanoseconds of 64 bits, and longer ones overflow."""
+
 DURATION = re.compile(r"[1-9][0-9]*[smhdwMY]")
 """A duration that all generations of the gateway accept and mean the same by."""
+
+QUARTERS = re.compile(r"[1-9][0-9]*Q")
+"""A duration of a budget that releases from v1.6.10 on accept."""
+
+
+def _window(units: str, told: str) -> dict[str, Any]:
+    """Return the schema of a duration: a pattern, and for each unit the most that the gateway can count."""
+    most = ", ".join(f"'{unit}': {LONGEST_WINDOW // UNITS[unit]}" for unit in units)
+    return rules(
+        rule(f"self.matches('^[1-9][0-9]*[{units}]$')", told),
+        rule(
+            f"!self.matches('^[1-9][0-9]*[{units}]$') || "
+            f"int(self.substring(0, self.size() - 1)) <= {{{most}}}[self.substring(self.size() - 1)]",
+            "a window must not be longer than 292 years, which is the most that the gateway can count",
+        ),
+        maxLength=16,
+    )
+
 
 Duration = Annotated[
     str,
     Field(
-        json_schema_extra=rules(
-            rule(
-                "self.matches('^[1-9][0-9]*(s|m|h|d|w|M|Y)$')",
-                "a duration is a whole number and one of s, m (minutes), h, d, w, M (30 days) and Y, such as 1h or 1M",
-            ),
-            maxLength=16,
+        json_schema_extra=_window(
+            "smhdwMY",
+            "a duration is a whole number and one of s, m (minutes), h, d, w, M (30 days) and Y, such as 1h or 1M",
         )
     ),
 ]
+
+BudgetDuration = Annotated[
+    str,
+    Field(
+        json_schema_extra=_window(
+            "smhdwMQY",
+            "a budget's duration is a whole number and one of s, m (minutes), h, d, w, M (30 days), Q (quarters) and Y, "
+            "such as 1h or 1M",
+        )
+    ),
+]
+
+RemoteName = Annotated[
+    Name,
+    Field(
+        json_schema_extra=rules(
+            rule(
+                r"self.matches('^[^\\s\\p{Z}\\p{C}](?s:.*[^\\s\\p{Z}\\p{C}])?$')",
+                "a name must not begin or end with a blank or an invisible character: the gateway takes it for another name",
+            )
+        )
+    ),
+]
+"""Name that the gateway compares word for word."""
 
 Money = Annotated[float, PlainSerializer(lambda value: int(value) if value.is_integer() else value)]
 """US dollars. Whole amounts are written without a fraction, as people write them."""
@@ -61,8 +117,38 @@ class Scope(StrEnum):
     USER = "user"
 
 
-class Budget(Model):
+class ResetConfig(Model):
+    """Where the windows of a budget begin, as far as their length does not tell."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(rule("has(self.quarterStartMonth)", "quarterStartMonth must be given in resetConfig"))
+    )
+
+    quarter_start_month: Annotated[
+        int | None,
+        Field(
+            json_schema_extra={"minimum": 1, "maximum": 12},
+            description="Month in which the first quarter of a year begins, 1 to 12; the gateway's default is 1.",
+        ),
+    ] = None
+
+    @property
+    def month(self) -> int:
+        """The month in which the first quarter begins; where nothing is said it is January."""
+        return self.quarter_start_month or 1
+
+
+class SpecBudget(Model):
     """Dollars that may be spent in a window."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.resetConfig) || self.resetDuration.endsWith('Q')",
+                "resetConfig is for windows of quarters only, such as 1Q",
+            )
+        )
+    )
 
     max_limit: Annotated[
         Money,
@@ -72,9 +158,33 @@ class Budget(Model):
         ),
     ]
     reset_duration: Annotated[
-        Duration,
-        Field(description="Length of the window: a whole number and s, m, h, d, w, M (30 days) or Y, such as 1d."),
+        BudgetDuration,
+        Field(
+            description="Length of the window: a whole number and s, m, h, d, w, M (30 days), Q (quarters, from v1.6.10 "
+            "of the gateway on) or Y, such as 1d."
+        ),
     ]
+    reset_config: Annotated[
+        ResetConfig | None,
+        Field(description="Where windows of quarters begin, with gateways from v1.6.10 on. Left out: not managed."),
+    ] = None
+
+
+class Budget(SpecBudget):
+    """A budget as a gateway has it."""
+
+    calendar_aligned: Annotated[
+        bool | None,
+        Field(
+            description="Whether its windows begin with the calendar's; with gateways from v1.4.18 to v1.5.2, which keep "
+            "that in the budget."
+        ),
+    ] = None
+
+    @classmethod
+    def of(cls, budget: SpecBudget) -> "Budget":
+        """Return the budget that a spec wants."""
+        return budget if isinstance(budget, cls) else cls(**dict(budget))
 
 
 _EACH_WITH_DURATION = tuple(
@@ -150,19 +260,20 @@ class ModelConfigGovernanceSpec(SpecBase):
             "Left out: found by modelName, provider, scope and scopeId, else created."
         ),
     ] = None
-    model_name: Annotated[Name, Field(description="Name of the model; * means all models. Immutable.")]
+    model_name: Annotated[RemoteName, Field(description="Name of the model; * means all models. Immutable.")]
     provider: Annotated[
-        Name | None, Field(description="Name of the provider, such as openai. Left out: all providers. Immutable.")
+        RemoteName | None,
+        Field(description="Name of the provider, such as openai. Left out: all providers. Immutable."),
     ] = None
     scope: Annotated[
         Scope, Field(description="Whose requests are governed: global, virtualKey or user. Immutable. Default: global.")
     ] = Scope.GLOBAL
     scope_id: Annotated[
-        Name | None, Field(description="Id of the virtual key or user; with those scopes only. Immutable.")
+        RemoteName | None, Field(description="Id of the virtual key or user; with those scopes only. Immutable.")
     ] = None
-    budget: Annotated[Budget | None, Field(description="The only budget; see budgets for several windows.")] = None
+    budget: Annotated[SpecBudget | None, Field(description="The only budget; see budgets for several windows.")] = None
     budgets: Annotated[
-        list[Budget] | None,
+        list[SpecBudget] | None,
         Field(
             max_length=MAX_BUDGETS,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["resetDuration"]},
@@ -173,6 +284,14 @@ class ModelConfigGovernanceSpec(SpecBase):
     rate_limit: Annotated[
         RateLimit | None,
         Field(description="The rate limit as a whole; {} removes it. Left out: not managed."),
+    ] = None
+    calendar_aligned: Annotated[
+        bool | None,
+        Field(
+            description="true lets windows begin with the day, week, month or year of the calendar (UTC), false when the "
+            "limit was made. Some releases of the gateway forget what was used when it becomes true, and some cannot "
+            "change it for model configs. Left out: not managed."
+        ),
     ] = None
     deletion_policy: Annotated[
         DeletionPolicy,
@@ -185,13 +304,17 @@ class ModelConfigGovernanceSpec(SpecBase):
 
 
 class GovernanceSettings(Model):
-    """Budgets and rate limit of a model config; what is left out is not managed."""
+    """Budgets, rate limit and alignment of a model config; what is left out is not managed."""
 
     budgets: Annotated[
         list[Budget] | None,
         Field(json_schema_extra={"x-kubernetes-list-type": "atomic"}, description="Budgets; [] means none."),
     ] = None
     rate_limit: Annotated[RateLimit | None, Field(description="Rate limit; {} means none.")] = None
+    calendar_aligned: Annotated[
+        bool | None,
+        Field(description="Whether windows begin with those of the calendar; absent where it does not matter."),
+    ] = None
 
     @property
     def demands_nothing(self) -> bool:
@@ -211,7 +334,11 @@ class Usage(Model):
 
     limit: Annotated[str, Field(description="Which limit: budget (US dollars), tokens or requests.")]
     reset_duration: Annotated[str, Field(description="Length of the window.")]
-    max_limit: Annotated[Money, Field(description="What may be used in a window.")]
+    max_limit: Annotated[Money, Field(description="What may be used in a window, with what an override adds.")]
+    override_amount: Annotated[
+        Money | None,
+        Field(description="What an override of the gateway adds to the limit; absent where there is none."),
+    ] = None
     current_usage: Annotated[Money, Field(description="What was used since lastReset.")]
     last_reset: Annotated[str | None, Field(description="When the window began, as the gateway tells it.")] = None
 

@@ -35,7 +35,10 @@ from tests.virtual_time import START, Clock
 MODEL, PROVIDER = "gpt-4o", "openai"
 KIND = "ModelConfigGovernance"
 
-Fault = Literal["lost", "timeout", "500"]
+Fault = Literal["lost", "timeout", "500", "locked"]
+
+
+WORDS = {"500": "out of order", "locked": "Failed to update model config: database is locked"}
 
 
 class Gateway(httpx.AsyncBaseTransport):
@@ -58,6 +61,10 @@ class Gateway(httpx.AsyncBaseTransport):
     def generation(self) -> Generation:
         """The generation of the API."""
         return self._rows.options.generation
+
+    def become(self, **options: Any) -> None:
+        """Change how the gateway behaves from now on."""
+        self.commands.set_options(options)
 
     def mine(self) -> RowSpec | None:
         """Return the only row of the identity, or None."""
@@ -84,8 +91,8 @@ class Gateway(httpx.AsyncBaseTransport):
         fault = self.faults.pop(0) if writes and self.faults else None
         if fault == "timeout":
             raise httpx.ReadTimeout("no answer")
-        if fault == "500":
-            return _response(Reply(500, {"error": {"message": "out of order"}}))
+        if fault in WORDS:
+            return _response(Reply(500, {"error": {"message": WORDS[fault]}}))
         before = self.before_write() if writes else None
         reply = answer(self._table, method, path, body)
         if writes:

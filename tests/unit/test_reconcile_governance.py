@@ -8,7 +8,7 @@ import pytest
 
 from setpoint.reconcile.ports import Key
 from setpoint.remotes.errors import AuthenticationFailed
-from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, Generation, RowSpec
+from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, Generation, OverrideSpec, RateLimitSpec, RowSpec
 from tests.unit.governance_world import KIND, MODEL, PROVIDER, Cluster, Gateway, operator
 from tests.virtual_time import run
 
@@ -70,6 +70,174 @@ def test_a_500_with_words_stalls_after_three_retries_and_is_then_tried_once_an_i
             gateway.faults.clear()
             await asyncio.sleep(400)
             assert cluster.ready(key) == ("True", "Synced")
+
+    play(scene)
+
+
+def test_a_locked_database_is_no_refusal_however_often_it_is_met() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        key = cluster.add("gpt", budget={**MONTH, "maxLimit": 5})
+        gateway.faults = ["locked"] * 12
+        seen = reasons(cluster, key)
+        async with operator(cluster):
+            await asyncio.sleep(2 * HOUR)
+        assert cluster.ready(key) == ("True", "Synced")
+        assert gateway.count("PUT") == 13
+        assert "InvalidSettings" not in seen
+
+    play(scene)
+
+
+FOUND = [
+    BudgetSpec(max_limit=7, reset_duration="90s"),
+    BudgetSpec(max_limit=7, reset_duration="1h30m"),
+    BudgetSpec(max_limit=7, reset_duration="24h"),
+    BudgetSpec(max_limit=7, reset_duration="1.5d"),
+    BudgetSpec(max_limit=7, reset_duration="1w"),
+    BudgetSpec(max_limit=7, reset_duration="1M"),
+    BudgetSpec(max_limit=7, reset_duration="1Y"),
+    BudgetSpec(max_limit=7, reset_duration="1Q"),
+    BudgetSpec(max_limit=7, reset_duration="1Q", quarter_start_month=4),
+]
+
+
+@pytest.mark.parametrize("found", FOUND, ids=str)
+@pytest.mark.parametrize(
+    "wanted", [[MONTH], [], [{"maxLimit": 9, "resetDuration": "1Q", "resetConfig": {"quarterStartMonth": 10}}]]
+)
+def test_every_window_a_gateway_has_is_put_back_as_it_was(found: BudgetSpec, wanted: list[dict[str, Any]]) -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        rate = RateLimitSpec(request_max_limit=3, request_reset_duration="1h30m")
+        gateway.commands.update_row(GLOBAL_ROW, {"budgets": [found], "rate_limit": rate, "calendar_aligned": True})
+        key = cluster.add("gpt", budgets=wanted, rateLimit={}, deletionPolicy="Restore")
+        async with operator(cluster) as controller:
+            await asyncio.sleep(5)
+            assert cluster.ready(key) == ("True", "Synced")
+            cluster.delete(key)
+            controller.changed(key)
+            await asyncio.sleep(60)
+            assert key not in cluster.objects
+        assert [event.reason for event in cluster.events][-1] == "Restored"
+        row = gateway.commands.state(GLOBAL_ROW)
+        [budget] = row.budgets
+        kept = {"max_limit", "reset_duration", "quarter_start_month"}
+        assert budget.model_dump(include=kept) == found.model_dump(include=kept)
+        assert row.rate_limit is not None
+        assert row.rate_limit.request_reset_duration == "1h30m"
+        assert row.calendar_aligned
+
+    play(scene)
+
+
+def test_where_quarters_begin_is_managed_and_told() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        quarter = {"maxLimit": 9, "resetDuration": "1Q", "resetConfig": {"quarterStartMonth": 4}}
+        key = cluster.add("gpt", budget=quarter)
+        async with operator(cluster):
+            await asyncio.sleep(5)
+            assert cluster.objects[key]["status"]["observed"]["budgets"] == [quarter]
+            moved = BudgetSpec(max_limit=9, reset_duration="1Q", quarter_start_month=7)
+            gateway.commands.update_row(GLOBAL_ROW, {"budgets": [moved]})
+            await asyncio.sleep(120)
+        row = gateway.mine()
+        assert row is not None
+        assert row.budgets[0].quarter_start_month == 4
+        [event] = [event for event in cluster.events if event.reason == "DriftCorrected"]
+        assert "budgets[1Q].resetConfig.quarterStartMonth from 7 back to 4" in event.message
+
+    play(scene)
+
+
+def test_where_quarters_begin_stays_where_nobody_manages_it() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        april = BudgetSpec(max_limit=7, reset_duration="1Q", quarter_start_month=4)
+        gateway.commands.update_row(GLOBAL_ROW, {"budgets": [april]})
+        cluster.add("gpt", budget={"maxLimit": 9, "resetDuration": "1Q"})
+        async with operator(cluster):
+            await asyncio.sleep(5)
+        row = gateway.mine()
+        assert row is not None
+        assert (row.budgets[0].max_limit, row.budgets[0].quarter_start_month) == (9, 4)
+
+    play(scene)
+
+
+def test_an_older_gateway_is_not_asked_for_quarters() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        gateway.become(version="v1.5.16")
+        key = cluster.add("gpt", budget={"maxLimit": 9, "resetDuration": "1Q"})
+        async with operator(cluster):
+            await asyncio.sleep(HOUR)
+        assert cluster.ready(key) == ("False", "InvalidSettings")
+        assert "this gateway (v1.5.16) knows no quarters" in cluster.objects[key]["status"]["conditions"][0]["message"]
+        assert gateway.count("PUT", "POST") == 0
+
+    play(scene)
+
+
+@pytest.mark.parametrize("generation", [2, 3])
+def test_alignment_is_managed_put_back_and_told(generation: Generation) -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        gateway.become(aligns=True)
+        key = cluster.add("gpt", budget=MONTH, calendarAligned=True, deletionPolicy="Restore")
+        async with operator(cluster) as controller:
+            await asyncio.sleep(5)
+            assert cluster.ready(key) == ("True", "Synced")
+            assert cluster.objects[key]["status"]["observed"]["calendarAligned"] is True
+            gateway.commands.update_row(GLOBAL_ROW, {"calendar_aligned": False})
+            await asyncio.sleep(120)
+            assert gateway.commands.state(GLOBAL_ROW).calendar_aligned
+            [event] = [event for event in cluster.events if event.reason == "DriftCorrected"]
+            assert event.message == "openai/gpt-4o: calendarAligned from false back to true"
+            cluster.delete(key)
+            controller.changed(key)
+            await asyncio.sleep(60)
+        assert not gateway.commands.state(GLOBAL_ROW).calendar_aligned
+        assert cluster.events[-1].reason == "Restored"
+
+    play(scene, generation)
+
+
+def test_a_gateway_that_ignores_alignment_is_not_asked_again_and_again() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        key = cluster.add("gpt", budget={**MONTH, "maxLimit": 7}, calendarAligned=True)
+        async with operator(cluster):
+            await asyncio.sleep(HOUR)
+            assert cluster.ready(key) == ("False", "InvalidSettings")
+            message = cluster.objects[key]["status"]["conditions"][0]["message"]
+            assert f"took the change of model config {GLOBAL_ROW} and left calendarAligned as it was" in message
+            assert limit(gateway) == 7, "all else is as the spec wants it"
+            assert gateway.count("PUT") <= 2
+
+    play(scene)
+
+
+def test_alignment_nobody_manages_is_shown_where_it_is_on_and_left_alone() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        gateway.commands.update_row(GLOBAL_ROW, {"calendar_aligned": True})
+        key = cluster.add("gpt", budget={**MONTH, "maxLimit": 7})
+        async with operator(cluster):
+            await asyncio.sleep(5)
+        assert cluster.ready(key) == ("True", "Synced")
+        assert cluster.objects[key]["status"]["observed"]["calendarAligned"] is True
+        assert gateway.commands.state(GLOBAL_ROW).calendar_aligned
+
+    play(scene)
+
+
+def test_usage_is_told_against_the_limit_with_what_an_override_adds() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        key = cluster.add("gpt", budget=MONTH)
+        async with operator(cluster):
+            await asyncio.sleep(5)
+            override = OverrideSpec(amount=50)
+            raised = BudgetSpec(max_limit=100, reset_duration="1M", override=override)
+            gateway.commands.update_row(GLOBAL_ROW, {"budgets": [raised]})
+            await asyncio.sleep(120)
+        [window] = cluster.objects[key]["status"]["usage"]
+        assert (window["maxLimit"], window["overrideAmount"], window["currentUsage"]) == (150, 50, 12.5)
+        assert cluster.ready(key) == ("True", "Synced")
+        assert gateway.count("PUT") == 0, "an override is no drift"
 
     play(scene)
 

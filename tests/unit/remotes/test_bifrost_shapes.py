@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig, generation_of, row, rows
-from setpoint.remotes.errors import RemoteFailure
+from setpoint.remotes.errors import RemoteFailure, UnreadableAnswer
 from setpoint.resources.model_config_governance import Scope
 
 BUDGET = {
@@ -19,7 +19,25 @@ BUDGET = {
     "last_reset": "2026-01-01T00:00:00Z",
 }
 RATE = {"id": "r", "token_max_limit": 7, "token_reset_duration": "1h", "token_current_usage": 3}
-NAMES = ("id", "model_name", "provider", "scope", "scope_id", "budget", "budgets", "rate_limit", "rate_limits")
+RULE = {
+    "id": "t",
+    "metric": "tokens",
+    "token_max_limit": 7,
+    "token_reset_duration": "1h",
+    "token_current_usage": 3,
+}
+NAMES = (
+    "calendar_aligned",
+    "id",
+    "model_name",
+    "provider",
+    "scope",
+    "scope_id",
+    "budget",
+    "budgets",
+    "rate_limit",
+    "rate_limits",
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -27,7 +45,20 @@ json_values = st.recursive(
     max_leaves=8,
 )
 entries = st.dictionaries(
-    st.sampled_from(["id", "metric", "max_limit", "reset_duration", "token_max_limit", "current_usage"]), json_values
+    st.sampled_from(
+        [
+            "id",
+            "metric",
+            "max_limit",
+            "reset_duration",
+            "reset_config",
+            "calendar_aligned",
+            "override_amount",
+            "token_max_limit",
+            "current_usage",
+        ]
+    ),
+    json_values,
 )
 items = st.dictionaries(st.sampled_from(NAMES), json_values | entries | st.lists(entries, max_size=3))
 
@@ -55,6 +86,8 @@ def read(**fields: Any) -> ModelConfig:
             },
             Generation.RATE_LIMITS,
         ),
+        ({"scope": "global", "budgets": [BUDGET], "rate_limits": [RULE]}, Generation.RATE_LIMITS),
+        ({"scope": "global", "budgets": [BUDGET], "rate_limits": [RULE], "rate_limit": RATE}, Generation.RATE_LIMITS),
     ],
 )
 def test_each_generation_says_the_same(fields: dict[str, Any], generation: Generation) -> None:
@@ -105,6 +138,13 @@ def test_identities_are_told_apart_and_unknown_scopes_are_nobodys(
         ({"rate_limit": {"token_max_limit": 1.5}}, "whole number"),
         ({"rate_limit": {"token_max_limit": 2**64}}, "whole number"),
         ({"rate_limits": [{"metric": "tokens", "max_limit": 1}] * 2}, "one of tokens and one of requests"),
+        ({"rate_limits": [{**RULE, "token_max_limit": 8}], "rate_limit": RATE}, "limit tokens in two ways"),
+        ({"calendar_aligned": 1, "scope": "global"}, "calendar_aligned should be true or false"),
+        ({"scope": "global", "budgets": [{**BUDGET, "reset_config": 4}]}, "reset_config should be an object"),
+        (
+            {"scope": "global", "budgets": [{**BUDGET, "reset_config": {"quarter_start_month": "4"}}]},
+            "quarter_start_month should be a whole number",
+        ),
         ({"rate_limits": [{"metric": "dollars", "max_limit": 1}]}, "one of tokens and one of requests"),
     ],
 )
@@ -112,6 +152,59 @@ def test_what_cannot_be_read_is_kept_with_what_is_wrong(fields: dict[str, Any], 
     found = read(**fields)
     assert words in (found.problem or "")
     assert found.id == "x"
+
+
+def test_a_list_that_is_null_is_an_empty_one_and_a_list_that_is_missing_is_no_answer() -> None:
+    empty = {"count": 0, "limit": 0, "model_configs": None, "offset": 0, "total_count": 0}
+    assert rows(empty) == []
+    del empty["model_configs"]
+    with pytest.raises(UnreadableAnswer, match="without model_configs") as failed:
+        rows(empty)
+    assert failed.value.status == 200
+    found = read(scope="global", budgets=None, rate_limit=None, rate_limits=None)
+    assert (found.settings.budgets, found.problem) == ([], None)
+
+
+def test_alignment_stands_in_the_budget_in_old_releases_and_in_the_row_in_new_ones() -> None:
+    old = read(budget={**BUDGET, "calendar_aligned": True})
+    assert (old.settings.calendar_aligned, (old.settings.budgets or [])[0].calendar_aligned) == (True, True)
+    new = read(scope="global", calendar_aligned=False, budgets=[BUDGET])
+    assert (new.settings.calendar_aligned, (new.settings.budgets or [])[0].calendar_aligned) == (False, None)
+    assert read(budget=BUDGET).settings.calendar_aligned is None
+
+
+@pytest.mark.parametrize("config", [{"quarter_start_month": 4}, {"quarter_start_month": 0}, {}, None])
+def test_where_quarters_begin_is_kept_with_their_budget(config: dict[str, int] | None) -> None:
+    budget = {**BUDGET, "reset_duration": "1Q", **({} if config is None else {"reset_config": config})}
+    [found] = read(scope="global", budgets=[budget]).settings.budgets or []
+    assert found.reset_config is not None, "that nothing is said is kept, too, and put back"
+    assert found.reset_config.month == (4 if config == {"quarter_start_month": 4} else 1)
+    assert (read(scope="global", budgets=[BUDGET]).settings.budgets or [])[0].reset_config is None
+
+
+@pytest.mark.parametrize(
+    ("override", "limit"),
+    [
+        ({"override_amount": 5, "override_mode": "forever"}, 15.5),
+        ({"override_amount": 5, "override_mode": "cycles", "override_cycles_remaining": 2}, 15.5),
+        ({"override_amount": 5, "override_mode": "cycles", "override_cycles_remaining": 0}, 10.5),
+        ({"override_amount": 0}, 10.5),
+        ({}, 10.5),
+    ],
+)
+def test_usage_is_held_against_the_limit_with_what_an_override_adds(override: dict[str, Any], limit: float) -> None:
+    found = read(scope="global", budgets=[{**BUDGET, **override}])
+    assert [(window.max_limit, window.override) for window in found.usage] == [(limit, limit - 10.5)]
+    assert (found.settings.budgets or [])[0].max_limit == 10.5, "which the spec manages stays the limit itself"
+
+
+def test_budgets_are_in_one_order_whatever_the_gateways_is() -> None:
+    budgets = [{**BUDGET, "reset_duration": duration} for duration in ("1M", "monthly", "1d", "24h", "1w")]
+    for given_ in (budgets, budgets[::-1]):
+        found = read(scope="global", budgets=given_)
+        ordered = ["1d", "24h", "1w", "1M", "monthly"]
+        assert [one.reset_duration for one in found.settings.budgets or []] == ordered
+        assert [window.reset_duration for window in found.usage] == ordered
 
 
 @given(items | json_values)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.controlplane.errors import KubectlError
 from tests.e2e.stage import GatewayStage
-from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, Generation
+from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, Generation, OverrideSpec
 from tests.waiting import eventually
 
 Values = dict[str, Any]
@@ -167,6 +167,38 @@ def test_a_duration_no_spec_may_have_is_told_and_changed_in_place(
     assert budgets(gateway) == [(7, "1d", 2)]
 
 
+@pytest.mark.parametrize("month", [4, None])
+def test_quarters_that_were_there_are_put_back_with_their_beginning(gateway: GatewayStage, month: int | None) -> None:
+    there = BudgetSpec(max_limit=5, reset_duration="1Q", quarter_start_month=month)
+    gateway.bifrost.update_row(GLOBAL_ROW, budgets=[there])
+    adopted(gateway, budget=MONTH, deletionPolicy="Restore")
+    assert [budget.reset_duration for budget in gateway.bifrost.state(GLOBAL_ROW).budgets] == ["1M"]
+    gateway.plane.kubectl("delete", "mcg", "gpt", "-n", gateway.namespace, "--timeout=60s")
+    [budget] = gateway.bifrost.state(GLOBAL_ROW).budgets
+    assert (budget.max_limit, budget.reset_duration, budget.quarter_start_month) == (5, "1Q", month)
+    eventually(lambda: [event for event in gateway.events("gpt") if event[1] == "Restored"])
+
+
+def test_an_override_raises_the_limit_that_usage_is_told_against(gateway: GatewayStage) -> None:
+    adopted(gateway, budget=MONTH)
+    raised = BudgetSpec(max_limit=100, reset_duration="1M", override=OverrideSpec(amount=50))
+    gateway.bifrost.update_row(GLOBAL_ROW, budgets=[raised])
+    gateway.request("mcg", "gpt", "one")
+    [window] = gateway.handled("mcg", "gpt", "one")["status"]["usage"]
+    assert (window["maxLimit"], window["overrideAmount"]) == (150, 50)
+    assert gateway.condition("mcg", "gpt")["reason"] == "Synced"
+    assert gateway.writes() == []
+
+
+def test_alignment_a_gateway_cannot_change_is_told_and_the_rest_is_in_force(gateway: GatewayStage) -> None:
+    gateway.open()
+    gateway.mcg("gpt", "gpt-4o", budget={"maxLimit": 7, "resetDuration": "1M"}, calendarAligned=True)
+    gateway.until("mcg", "gpt", "InvalidSettings")
+    assert "left calendarAligned as it was" in gateway.condition("mcg", "gpt")["message"]
+    assert budgets(gateway) == [(7, "1M", 12.5)]
+    edited(gateway, calendarAligned=None)
+
+
 @pytest.mark.parametrize("generation", [1], indirect=True)
 def test_several_windows_are_refused_where_there_is_one(gateway: GatewayStage, generation: Generation) -> None:
     gateway.open()
@@ -277,7 +309,7 @@ def test_another_identity_is_refused(gateway: GatewayStage, change: Values) -> N
 def test_the_table_and_the_explanation_read_well(gateway: GatewayStage) -> None:
     adopted(gateway, budget=MONTH, rateLimit=LIMITS)
     head, row = gateway.plane.kubectl("get", "mcg", "-n", gateway.namespace).stdout.splitlines()
-    assert head.split() == ["NAME", "READY", "RESPONSE", "TARGET", "LIMIT", "USED", "AGE"]
+    assert head.split() == ["NAME", "READY", "RESPONSE", "TARGET", "LIMIT", "USED", "DRIFT", "CONTESTED", "AGE"]
     assert row.split()[:-1] == [
         "gpt",
         "True",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.controlplane.errors import KubectlError
 from tests.e2e.stage import GatewayStage
 from tests.simulators.bifrost.specs import ALL_MODELS, GLOBAL_ROW, KEY_ROW, BudgetSpec, Generation, RowSpec
 from tests.simulators.faults import Respond
@@ -77,6 +78,58 @@ def test_the_first_row_of_an_empty_gateway_is_what_the_spec_says(
     assert (row["model_name"], budget.max_limit, budget.reset_duration) == ("gpt-5", 70, "1M")
     looked_at(gateway, "gpt", "again")
     assert len(gateway.writes()) == 1
+
+
+def test_a_gateway_that_loses_all_its_rows_gets_them_again_and_is_left_without(
+    gateway: GatewayStage, generation: Generation
+) -> None:
+    gateway.bifrost.seed([])
+    gateway.open()
+    gateway.until("connection", "bifrost", "Connected")
+    gateway.mcg("gpt", "gpt-5", budget=MONTH, deletionPolicy="Delete")
+    first = gateway.until("mcg", "gpt", "Synced")["status"]["target"]["modelConfigId"]
+
+    gateway.bifrost.seed([])
+    looked_at(gateway, "gpt", "again")
+    status = gateway.until("mcg", "gpt", "Synced")["status"]
+    [row] = gateway.bifrost.rows()
+    assert status["target"]["modelConfigId"] == row["id"] != first
+
+    gateway.bifrost.seed([])
+    gateway.plane.kubectl("delete", "mcg", "gpt", "-n", gateway.namespace, "--timeout=60s")
+    assert gateway.bifrost.rows() == []
+    gateway.until("connection", "bifrost", "Connected")
+
+
+def test_a_row_renamed_in_the_ui_gets_its_name_back_and_no_twin(gateway: GatewayStage, generation: Generation) -> None:
+    gateway.open()
+    gateway.mcg("gpt", "gpt-4o", budget=MONTH)
+    gateway.until("mcg", "gpt", "Synced")
+    before = len(gateway.writes())
+    gateway.bifrost.update_row(GLOBAL_ROW, model_name="gpt-4.1")
+
+    looked_at(gateway, "gpt", "one")
+
+    assert gateway.condition("mcg", "gpt")["reason"] == "Synced"
+    [write] = gateway.writes()[before:]
+    assert (write.method, write.path) == ("PUT", f"{ROWS}/{GLOBAL_ROW}")
+    state = gateway.bifrost.state(GLOBAL_ROW)
+    assert (state.model_name, state.budgets[0].current_usage) == ("gpt-4o", 12.5)
+    eventually(lambda: [event for event in gateway.events("gpt") if event[1] == "DriftCorrected"])
+    [text] = [event[2] for event in gateway.events("gpt") if event[1] == "DriftCorrected"]
+    assert text == "openai/gpt-4o: modelName from gpt-4.1 back to gpt-4o"
+
+
+def test_a_name_that_only_looks_like_another_is_warned_of(gateway: GatewayStage) -> None:
+    gateway.open()
+    gateway.mcg("gpt", "GPT-4o", budget=MONTH)
+    gateway.until("mcg", "gpt", "Synced")
+    eventually(lambda: [event for event in gateway.events("gpt") if event[1] == "SimilarTarget"])
+    [(kind, _, text)] = [event for event in gateway.events("gpt") if event[1] == "SimilarTarget"]
+    assert kind == "Warning"
+    assert f"model config {GLOBAL_ROW} of 'gpt-4o' of provider 'openai', which differs from 'GPT-4o'" in text
+    with pytest.raises(KubectlError, match="must not begin or end with a blank"):
+        gateway.mcg("blank", "gpt-4o ", budget=MONTH)
 
 
 def test_no_row_is_made_where_nothing_is_to_be_limited(gateway: GatewayStage) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -47,6 +47,11 @@ async def connected(url: str, credential: Credential | None = None) -> AsyncIter
         await client.aclose()
 
 
+def limits(row: ModelConfig) -> GovernanceSettings:
+    """Return a row's budgets and rate limit; whether they are aligned is told beside them."""
+    return row.settings.model_copy(update={"calendar_aligned": None})
+
+
 async def the_row(client: Bifrost) -> ModelConfig:
     return await client.get(GLOBAL_ROW)
 
@@ -55,19 +60,19 @@ async def test_a_row_is_created_read_changed_and_deleted(bifrost: BifrostSimulat
     async with connected(bifrost.gateway_url) as client:
         answer, created = await client.create(IDENTITY, BOTH, None, urgent=True)
         assert (answer.status, bool(answer.message)) == ("200", True)
-        assert created.settings == BOTH
-        assert (await client.get(created.id)).settings == BOTH
+        assert limits(created) == BOTH
+        assert limits(await client.get(created.id)) == BOTH
         assert created.id in {row.id for row in await client.rows()}
 
         bifrost.set_usage(created.id, budget={"1M": 3}, request_usage=4)
         renamed = GovernanceSettings(budgets=[Budget(max_limit=20, reset_duration="1w")])
         _, changed = await client.update(created, renamed, urgent=True)
-        assert changed.settings == GovernanceSettings(budgets=renamed.budgets, rate_limit=RATE)
+        assert limits(changed) == GovernanceSettings(budgets=renamed.budgets, rate_limit=RATE)
         assert [(window.limit, window.current_usage) for window in changed.usage] == [("budget", 3), ("requests", 4)]
 
         nothing = GovernanceSettings(budgets=[], rate_limit=RateLimit())
         _, emptied = await client.update(changed, nothing, urgent=True)
-        assert emptied.settings == nothing
+        assert limits(emptied) == nothing
 
         await client.delete(created.id, urgent=True)
         with pytest.raises(errors.TargetNotFound):
@@ -103,7 +108,56 @@ async def test_an_empty_gateway_gets_what_it_understands(
     async with connected(bifrost.gateway_url) as client:
         assert await client.rows() == []
         _, row = await client.create(IDENTITY, BOTH, None, urgent=True)
-        assert row.settings == BOTH
+        assert limits(row) == BOTH
+
+
+async def test_a_success_that_cannot_be_understood_says_so(bifrost: BifrostSimulator, generation: Generation) -> None:
+    bodies: list[Any] = [
+        {"message": "done"},
+        {"message": "done", "model_config": None},
+        {"message": "done", "model_config": {"id": "other", "model_name": "other"}},
+        ["done"],
+    ]
+    async with connected(bifrost.gateway_url) as client:
+        row = await the_row(client)
+        for body in bodies:
+            bifrost.inject(Respond(body=body), method="PUT")
+            with pytest.raises(errors.UnreadableAnswer) as failed:
+                await client.update(row, BOTH, urgent=True)
+            assert failed.value.status == 200
+            bifrost.inject(Respond(body=body), method="POST")
+            with pytest.raises(errors.UnreadableAnswer) as failed:
+                await client.create(IDENTITY, BOTH, None, urgent=True)
+            assert failed.value.status == 200
+
+
+async def test_rules_of_the_third_generation_are_changed_in_place_and_removed(bifrost: BifrostSimulator) -> None:
+    bifrost.set_generation(3)
+    async with connected(bifrost.gateway_url) as client:
+        row = await the_row(client)
+        shown = ModelConfig.from_wire(
+            {
+                "id": row.id,
+                "model_name": "gpt-4o",
+                "provider": "openai",
+                "scope": "global",
+                "rate_limits": [
+                    {"id": "t", "metric": "tokens", "token_max_limit": 5, "token_reset_duration": "1h"},
+                    {"id": "r", "metric": "requests", "request_max_limit": 6, "request_reset_duration": "1h"},
+                ],
+            }
+        )
+        answer = {"message": "done", "model_config": {"id": row.id, "model_name": "gpt-4o", "provider": "openai"}}
+        for wanted in (RATE, RateLimit()):
+            bifrost.inject(Respond(body=answer), method="PUT")
+            with suppress(errors.UnreadableAnswer):
+                await client.update(shown, GovernanceSettings(rate_limit=wanted), urgent=True)
+    changed, removed = [entry.body for entry in bifrost.journal(method="PUT")]
+    assert "rate_limit" not in changed
+    assert changed["rate_limits"] == [
+        {"id": "r", "metric": "requests", "max_limit": RATE.request_max_limit, "reset_duration": "1m"}
+    ]
+    assert removed["rate_limits"] == []
 
 
 async def test_scopes_are_sent_and_found(bifrost: BifrostSimulator) -> None:
@@ -191,4 +245,4 @@ async def test_a_gateway_that_hides_its_version_works(bifrost: BifrostSimulator)
     bifrost.seed([])
     async with connected(bifrost.gateway_url) as client:
         _, row = await client.create(IDENTITY, BOTH, None, urgent=True)
-        assert row.settings == BOTH
+        assert limits(row) == BOTH

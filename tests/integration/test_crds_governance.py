@@ -17,6 +17,14 @@ MCG: Object = {"modelName": "gpt-4o", "provider": "openai", "budget": DAY}
 RATE: Object = {"modelName": "gpt-4o", "rateLimit": {"requestMaxLimit": 10, "requestResetDuration": "1m"}}
 
 DURATION = "a duration is a whole number and one of s, m (minutes), h, d, w, M (30 days) and Y, such as 1h or 1M"
+BUDGET_DURATION = (
+    "a budget's duration is a whole number and one of s, m (minutes), h, d, w, M (30 days), Q (quarters) and Y, "
+    "such as 1h or 1M"
+)
+TOO_LONG = "a window must not be longer than 292 years, which is the most that the gateway can count"
+BLANK = "a name must not begin or end with a blank or an invisible character"
+QUARTER: Object = {"modelName": "m", "budget": {"maxLimit": 1, "resetDuration": "1Q"}}
+APRIL: Object = changed(QUARTER, "budget.resetConfig", {"quarterStartMonth": 4})
 SCOPE = "scopeId must be given with scope virtualKey or user, and only then"
 EMPTY = "at least one of budget, budgets and rateLimit must be given"
 POSITIVE = "maxLimit must be greater than 0 US dollars"
@@ -62,7 +70,7 @@ CASES: list[tuple[Object, Object, str]] = [
         ]
     ),
     *(
-        (changed(MCG, "budget.resetDuration", good), changed(MCG, "budget.resetDuration", bad), DURATION)
+        (changed(MCG, "budget.resetDuration", good), changed(MCG, "budget.resetDuration", bad), BUDGET_DURATION)
         for good, bad in [
             ("1m", "1h30m"),
             ("1M", "0h"),
@@ -88,6 +96,50 @@ CASES: list[tuple[Object, Object, str]] = [
     (rate("tokenMaxLimit", LARGEST), rate("tokenMaxLimit", LARGEST + 1), "must be of type integer"),
     (rate("tokenMaxLimit", 10), rate("tokenMaxLimit", 10.5), "must be of type integer"),
     (rate("tokenResetDuration", "1w"), rate("tokenResetDuration", "weekly"), DURATION),
+    (rate("tokenResetDuration", "1Y"), rate("tokenResetDuration", "1Q"), DURATION),
+    *(
+        (changed(MCG, "budget.resetDuration", good), changed(MCG, "budget.resetDuration", bad), TOO_LONG)
+        for good, bad in [
+            ("9223372036s", "9223372037s"),
+            ("153722867m", "153722868m"),
+            ("2562047h", "2562048h"),
+            ("106751d", "106752d"),
+            ("15250w", "15251w"),
+            ("3558M", "3559M"),
+            ("1186Q", "1187Q"),
+            ("292Y", "293Y"),
+            ("292Y", "999999999999999Y"),
+        ]
+    ),
+    (rate("tokenResetDuration", "292Y"), rate("tokenResetDuration", "293Y"), TOO_LONG),
+    *(
+        ({**MCG, "modelName": good}, {**MCG, "modelName": bad}, BLANK)
+        for good, bad in [
+            ("*", " "),
+            ("g", "gpt-4o "),
+            ("gpt 4o", " gpt-4o"),
+            ("日本", "gpt-4o\u200b"),
+            ("gpt\u200b4o", "\u00a0gpt-4o"),
+            ("gpt-4o", "gpt-4o\n"),
+            ("gpt-4o", "gpt-4o\t"),
+        ]
+    ),
+    ({**MCG, "provider": "OpenAI"}, {**MCG, "provider": "openai "}, BLANK),
+    ({**MCG, "scope": "user", "scopeId": "u"}, {**MCG, "scope": "user", "scopeId": " u"}, BLANK),
+    (QUARTER, changed(APRIL, "budget.resetDuration", "1M"), "resetConfig is for windows of quarters only, such as 1Q"),
+    (APRIL, changed(APRIL, "budget.resetConfig", {}), "quarterStartMonth must be given in resetConfig"),
+    (
+        changed(APRIL, "budget.resetConfig.quarterStartMonth", 1),
+        changed(APRIL, "budget.resetConfig.quarterStartMonth", 0),
+        "should be greater than or equal to 1",
+    ),
+    (
+        changed(APRIL, "budget.resetConfig.quarterStartMonth", 12),
+        changed(APRIL, "budget.resetConfig.quarterStartMonth", 13),
+        "should be less than or equal to 12",
+    ),
+    ({**MCG, "calendarAligned": False}, {**MCG, "calendarAligned": "yes"}, "must be of type boolean"),
+    ({**MCG, "calendarAligned": True}, {"modelName": "m", "calendarAligned": True}, EMPTY),
 ]
 
 

@@ -161,6 +161,10 @@ class Chain(Autoscaled):
         return {"chainlets": self.spec["chainlets"]}
 
 
+NO_ROW: Object = {"budgets": {}, "rateLimit": {}, "calendarAligned": False}
+"""What is limited where there is no row."""
+
+
 @dataclass
 class Row(Actor):
     """A ModelConfigGovernance of a row."""
@@ -190,11 +194,13 @@ class Row(Actor):
             self.expected["budgets"] = _budgets(self.spec["budgets"])
         if "rateLimit" in self.spec:
             self.expected["rateLimit"] = dict(self.spec["rateLimit"])
+        if "calendarAligned" in self.spec:
+            self.expected["calendarAligned"] = self.spec["calendarAligned"]
 
     def remote(self) -> Object:
         """Return the row's limits."""
         if not self.bifrost.find(*self.identity):
-            return {"budgets": {}, "rateLimit": {}}
+            return dict(NO_ROW)
         state = self.bifrost.state(self.id)
         rate = state.rate_limit or RateLimitSpec()
         limits = {
@@ -204,7 +210,10 @@ class Row(Actor):
             "requestResetDuration": rate.request_reset_duration,
         }
         return {
-            "budgets": {budget.reset_duration: budget.max_limit for budget in state.budgets},
+            "budgets": {
+                budget.reset_duration: _window(budget.max_limit, budget.quarter_start_month) for budget in state.budgets
+            },
+            "calendarAligned": state.calendar_aligned,
             "rateLimit": {name: value for name, value in limits.items() if value is not None},
         }
 
@@ -213,6 +222,9 @@ class Row(Actor):
         if name == "budgets":
             budgets = [BudgetSpec(max_limit=most, reset_duration=length) for length, most in value.items()]
             self.bifrost.update_row(self.id, budgets=budgets)
+            value = {length: _window(most, None) for length, most in value.items()}
+        elif name == "calendarAligned":
+            self.bifrost.update_row(self.id, calendar_aligned=value)
         else:
             self.bifrost.update_row(
                 self.id, rate_limit=RateLimitSpec(request_max_limit=value, request_reset_duration="1h")
@@ -231,8 +243,9 @@ class Row(Actor):
         budgets = [self.spec["budget"]] if "budget" in self.spec else self.spec.get("budgets")
         if budgets is not None:
             found["budgets"] = budgets
-        if "rateLimit" in self.spec:
-            found["rateLimit"] = self.spec["rateLimit"]
+        for name in ("rateLimit", "calendarAligned"):
+            if name in self.spec:
+                found[name] = self.spec[name]
         return found
 
 
@@ -281,7 +294,8 @@ def row(name: str, namespace: str, bifrost: BifrostSimulator, spec: Object) -> R
         RowSpec(model_name=model, provider=provider, scope=scope, scope_id=scope_id, budgets=budgets, rate_limit=limit)
     )
     actor.expected = {
-        "budgets": {"1M": 77.5},
+        "budgets": {"1M": _window(77.5, None)},
+        "calendarAligned": False,
         "rateLimit": {"requestMaxLimit": 7777, "requestResetDuration": "1h"},
     }
     return actor
@@ -305,4 +319,12 @@ def wire(settings: Mapping[str, Any]) -> Object:
 
 
 def _budgets(listed: list[Object]) -> Object:
-    return {one["resetDuration"]: one["maxLimit"] for one in listed}
+    return {
+        one["resetDuration"]: _window(one["maxLimit"], one.get("resetConfig", {}).get("quarterStartMonth"))
+        for one in listed
+    }
+
+
+def _window(limit: float, month: int | None) -> tuple[float, int | None]:
+    """Return what a budget is beside its length: its limit, and where the year's quarters begin."""
+    return limit, month

@@ -147,6 +147,39 @@ LENGTHS = {"set": "1d", "change": "1w", "lowest": "1s", "highest": "9Y", "beyond
 COUNTS = {"set": 1000, "change": 2000, "lowest": 1, "highest": LARGEST, "beyond": 3000}
 
 
+def _quarter(month: int) -> Object:
+    return {**_budget(15, "1Q"), "resetConfig": {"quarterStartMonth": month}}
+
+
+MONTHS = {"set": 4, "change": 7, "lowest": 1, "highest": 12, "beyond": 10}
+
+
+def alignment() -> list[Step]:
+    """Return the course of whether windows begin with the calendar's, which is a word and no number."""
+
+    def only(*, to: bool | None, **more: Any) -> Change:
+        def change(spec: Object) -> None:
+            spec.pop("calendarAligned", None)
+            spec.update({"budget": BUDGET, **more, **({} if to is None else {"calendarAligned": to})})
+
+        return change
+
+    def meddled(actor: Actor) -> None:
+        _requested(actor)
+        actor.meddle("calendarAligned", True)
+
+    return [
+        Step("", only(to=None)),
+        Step("set", only(to=True)),
+        Step("change", only(to=False)),
+        Step("", only(to=True), refused(REFUSAL), applies=False, before=_refuse),
+        Step("refused, reverted", only(to=False)),
+        Step("combined", only(to=True, budget=CHANGED["budget"]), before=_clear),
+        Step("", only(to=False)),
+        Step("unset", only(to=None), before=meddled),
+    ]
+
+
 def governance() -> dict[str, list[Step]]:
     """Return the courses of all budget and rate limit fields, by path."""
     rate, budget = {"rateLimit": RATE}, {"budget": BUDGET}
@@ -162,6 +195,10 @@ def governance() -> dict[str, list[Step]]:
             "budgets", {name: _windows(15, value) for name, value in LENGTHS.items()}, other=rate
         ),
     }
+    quarters = {name: _quarter(month) for name, month in MONTHS.items()}
+    both = {name: [value, _budget(1000, "2M")] for name, value in quarters.items()}
+    courses["budget.resetConfig.quarterStartMonth"] = limits("budget", quarters, other=rate)
+    courses["budgets[].resetConfig.quarterStartMonth"] = limits("budgets", both, other=rate)
     for which in ("token", "request"):
         counts = {name: _rate(which, value) for name, value in COUNTS.items()}
         lengths = {name: _rate(which, 15, value) for name, value in LENGTHS.items()}

@@ -161,7 +161,7 @@ def test_of_model_configs(gateway: GatewayStage) -> None:
         """Return an actor whose row is not there yet."""
         spec: Object = {"modelName": f"model-{name}", "provider": actors.PROVIDER, **BUDGET, **identity}
         actor = actors.Row(name, namespace, spec, bifrost=gateway.bifrost)
-        actor.expected = {"budgets": {}, "rateLimit": {}}
+        actor.expected = dict(actors.NO_ROW)
         return actor
 
     everywhere = new("everywhere")

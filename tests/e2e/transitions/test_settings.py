@@ -6,7 +6,7 @@ from tests.e2e.stage import GatewayStage, Stage
 from tests.e2e.transitions import actors
 from tests.e2e.transitions.leaves import leaves
 from tests.e2e.transitions.play import Course, play
-from tests.e2e.transitions.settings import CAP, autoscaling, governance, put_chainlet, put_deployment
+from tests.e2e.transitions.settings import CAP, alignment, autoscaling, governance, put_chainlet, put_deployment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
 
@@ -40,7 +40,8 @@ def test_autoscaling_of_chainlets(stage: Stage) -> None:
 
 def test_limits_of_model_configs(gateway: GatewayStage) -> None:
     gateway.open(rateLimit={"requestsPerSecond": 1000})
-    courses = []
+    gateway.bifrost.set_alignment()
+    courses = [Course("calendarAligned", actors.row("aligned", gateway.namespace, gateway.bifrost, {}), alignment())]
     for path, steps in governance().items():
         name = path.lower().replace("[]", "s").replace(".", "-")
         courses.append(Course(path, actors.row(name, gateway.namespace, gateway.bifrost, {}), steps))

@@ -166,7 +166,7 @@ def alignment() -> list[Step]:
 
     def meddled(actor: Actor) -> None:
         _requested(actor)
-        actor.meddle("calendarAligned", True)
+        actor.meddle("calendarAligned", value=True)
 
     return [
         Step("", only(to=None)),

@@ -77,7 +77,7 @@ def _governance(spec: Json, exchange: Exchange, told: list[Any]) -> None:
     assert {name: sent[name] for name in sent if name in identity}.items() <= wire_identity(spec).items()
     budgets = wanted_budgets(spec)
     parts = set() if budgets is None else {"budget", "budgets"}
-    parts |= {"rate_limit"} if spec.get("rateLimit") is not None else set()
+    parts |= {"rate_limit", "rate_limits"} if spec.get("rateLimit") is not None else set()
     assert sent.keys() <= identity | parts
     rows = [row for body in told for row in _rows(body)]
     if exchange.method == "POST":
@@ -95,8 +95,13 @@ def _governance(spec: Json, exchange: Exchange, told: list[Any]) -> None:
         assert {one["reset_duration"]: float(one["max_limit"]) for one in sent["budgets"]} == budgets
     if sent.get("budget"):
         assert {sent["budget"]["reset_duration"]: float(sent["budget"]["max_limit"])} == budgets
+    assert not {"rate_limit", "rate_limits"} <= sent.keys(), "each generation is told in its own words only"
     if "rate_limit" in sent:
         assert sent["rate_limit"] == snake(spec["rateLimit"])
+    if "rate_limits" in sent:
+        known = {str(one.get("id")) for row in rows for one in _list(row, "rate_limits") if isinstance(one, dict)}
+        assert all(one.get("id") is None or one["id"] in known for one in sent["rate_limits"])
+        assert _by_metric(sent["rate_limits"]) == snake(spec["rateLimit"])
 
 
 def in_force(kind: str, spec: Json, exchange: Exchange) -> bool | None:
@@ -173,15 +178,12 @@ def _limits_in_force(spec: Json, row: Json) -> bool:
         return False
     if spec.get("rateLimit") is None:
         return True
-    limits = row.get("rate_limit") or {
-        f"{str(one.get('metric')).removesuffix('s')}_{name}": one.get(name)
-        for one in _list(row, "rate_limits")
-        if isinstance(one, dict)
-        for name in ("max_limit", "reset_duration")
-    }
-    wanted = snake(spec["rateLimit"])
-    if not isinstance(limits, dict):
+    plain, wanted = row.get("rate_limit") or {}, snake(spec["rateLimit"])
+    if not isinstance(plain, dict):
         return False
+    # Those of one metric each hold beside the other.
+    rules = {name: value for name, value in _by_metric(_list(row, "rate_limits")).items() if value is not None}
+    limits = {**plain, **rules}
     for metric in ("token", "request"):
         limit = limits.get(f"{metric}_max_limit")
         if limit != wanted.get(f"{metric}_max_limit") or isinstance(limit, bool):
@@ -189,6 +191,17 @@ def _limits_in_force(spec: Json, row: Json) -> bool:
         if limit is not None and limits.get(f"{metric}_reset_duration") != wanted[f"{metric}_reset_duration"]:
             return False
     return True
+
+
+def _by_metric(rules: list[Any]) -> Json:
+    """Return rate limits of one metric each as one of all; shown they have the metric in their names, sent they have not."""
+    limits = {}
+    for one in rules:
+        metric = str(one.get("metric")).removesuffix("s") if isinstance(one, dict) else ""
+        for name in ("max_limit", "reset_duration"):
+            if metric:
+                limits[f"{metric}_{name}"] = one.get(f"{metric}_{name}", one.get(name))
+    return limits
 
 
 def wanted_budgets(spec: Json) -> dict[str, float] | None:

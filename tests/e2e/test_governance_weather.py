@@ -81,14 +81,12 @@ def test_a_500_with_a_message_is_tried_a_few_times_and_then_taken_for_a_refusal(
             None,
             "RateLimited",
         ),
-        (Respond(status=200, body="no json"), None, "RemoteError"),
-        (Respond(status=200, body={"message": "done", "model_config": {"id": "x"}}), "PUT", "RemoteError"),
+        (Respond(status=200, body={"configs": []}), "GET", "RemoteError"),
         (Drop(), None, "RemoteUnreachable"),
         (Drop(applied=True), "POST", "RemoteUnreachable"),
         (Drop(applied=True), "PUT", "RemoteUnreachable"),
         (Truncate(), "POST", "RemoteUnreachable"),
         (Huge(size=20_000_000), "GET", "RemoteError"),
-        (Huge(size=20_000_000, applied=True), "POST", "RemoteError"),
         (Delay(seconds=3), "GET", "RemoteUnreachable"),
         (Delay(seconds=3, applied=True), "POST", "RemoteUnreachable"),
     ],
@@ -118,6 +116,38 @@ def test_failures_are_told_and_heal_by_themselves_and_create_no_second_row(
     assert row["budgets"][0]["max_limit"] == 70
     assert gateway.bifrost.state(GLOBAL_ROW).budgets[0].max_limit == 70
     assert eventually(told) == {("Warning", reason)}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Respond(status=200, body="no json"),
+        Respond(status=200, body={"message": "done"}),
+        Respond(status=200, body={"message": "done", "model_config": {"id": "x"}}),
+        Respond(status=200, body={"message": "done", "model_config": {"id": "x", "model_name": "another"}}),
+    ],
+    ids=str,
+)
+def test_a_success_that_cannot_be_understood_is_read_and_sent_again_only_at_the_interval(
+    gateway: GatewayStage, fault: Respond
+) -> None:
+    gateway.open()
+    gateway.bifrost.inject(fault, method="PUT", path="model-configs")
+    gateway.mcg("gpt", "gpt-4o", budget=MONTH, interval="30s")
+    applying = gateway.until("mcg", "gpt", "Applying")
+    assert applying["status"]["response"]["status"] == "200"
+    gateway.until("mcg", "gpt", "Synced", timeout=90)
+    first, second = gateway.writes()
+    assert second.at - first.at > 20
+    assert gateway.bifrost.state(GLOBAL_ROW).budgets[0].max_limit == 70
+
+
+def test_a_success_that_is_too_large_to_be_read_is_found_out_by_reading(gateway: GatewayStage) -> None:
+    gateway.open()
+    gateway.bifrost.inject(Huge(size=20_000_000, applied=True), method="POST", path="model-configs")
+    gateway.mcg("gpt", "gpt-5", budget=MONTH)
+    gateway.until("mcg", "gpt", "Synced")
+    assert [write.method for write in gateway.writes()] == ["POST"]
 
 
 def test_basic_login_and_a_corrected_password(gateway: GatewayStage, operator: OperatorProcess) -> None:

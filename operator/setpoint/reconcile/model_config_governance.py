@@ -38,7 +38,14 @@ from setpoint.remotes.answers import Answer
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.bifrost_bodies import asks_release, check, ignored
 from setpoint.remotes.bifrost_shapes import Identity, ModelConfig
-from setpoint.remotes.errors import InvalidSettings, RemoteError, RemoteFailure, TargetNotFound
+from setpoint.remotes.errors import (
+    InvalidSettings,
+    RemoteError,
+    RemoteFailure,
+    TargetNotFound,
+    UnexpectedAnswer,
+    UnreadableAnswer,
+)
 from setpoint.resources.common import Drift, StatusBase, clean_message
 from setpoint.resources.model_config_governance import (
     Budget,
@@ -187,7 +194,11 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             if error.status != HTTPStatus.CONFLICT:
                 raise
             # Somebody was faster, or the answer to an earlier request of this operator never came.
-            rows = await client.rows(not_before=self._clock.monotonic(), urgent=True)
+            try:
+                rows = await client.rows(not_before=self._clock.monotonic(), urgent=True)
+            except (UnreadableAnswer, UnexpectedAnswer):
+                # Of these the status is that of the list, and would be taken for the write's.
+                raise error from None
             there = row_of(rows, target)
             if there is None or there.identity != target.identity:
                 raise
@@ -253,7 +264,11 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
 
         A database that is locked or busy is none, however often it is: it passes by itself.
         """
-        if not isinstance(error, RemoteFailure) or error.status != HTTPStatus.INTERNAL_SERVER_ERROR or error.api_message is None:
+        if (
+            not isinstance(error, RemoteFailure)
+            or error.status != HTTPStatus.INTERNAL_SERVER_ERROR
+            or error.api_message is None
+        ):
             return error
         if _BUSY.search(error.api_message):
             return error

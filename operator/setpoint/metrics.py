@@ -201,7 +201,7 @@ class _States(Collector):
 
     def _resources(self) -> Iterator[Metric]:
         counts: Tally[tuple[str, str, str]] = Tally()
-        suspended: Tally[str] = Tally()
+        flagged: dict[str, Tally[str]] = {word: Tally() for word, _ in _FLAGS}
         pending: list[tuple[str, Key, str]] = []
         used = GaugeMetricFamily(
             "setpoint_budget_used_ratio",
@@ -213,7 +213,8 @@ class _States(Collector):
             reason = shown.reason if shown.reason in _REASONS else OTHER
             ready = shown.ready if shown.ready in {"True", "False"} else "Unknown"
             counts[key.kind, ready, reason] += 1
-            suspended[key.kind] += shown.suspended
+            for word, tally in flagged.items():
+                tally[key.kind] += getattr(shown, word)
             if shown.ready != "True" and not shown.suspended:
                 pending.append((shown.since, key, reason))
             for limit in shown.used:
@@ -228,10 +229,11 @@ class _States(Collector):
         for labels, count in sorted(counts.items()):
             resources.add_metric(labels, count)
         yield resources
-        paused = GaugeMetricFamily("setpoint_resources_suspended", "Suspended resources.", labels=["kind"])
-        for kind, count in sorted(suspended.items()):
-            paused.add_metric([kind], count)
-        yield paused
+        for word, text in _FLAGS:
+            family = GaugeMetricFamily(f"setpoint_resources_{word}", text, labels=["kind"])
+            for kind, count in sorted(flagged[word].items()):
+                family.add_metric([kind], count)
+            yield family
         yield _not_ready(pending)
         yield used
         yield _corrections(self._corrected)
@@ -263,6 +265,11 @@ class _States(Collector):
         yield users
 
 
+_FLAGS = (
+    ("suspended", "Suspended resources."),
+    ("drifted", "Resources whose remote differs, which mode Observe or a schedule of the platform leaves alone."),
+    ("contested", "Resources of which a field is corrected again and again, because somebody else sets it, too."),
+)
 _REASONS = {*Reason, PENDING}
 _STATES = STATES | {UNKNOWN}
 

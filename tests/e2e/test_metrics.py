@@ -4,11 +4,13 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from setpoint.reconcile.corrections import SEVERAL
 from tests import documented
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import ROOT, OperatorProcess
@@ -63,6 +65,10 @@ class Scraper:
         return found[0] if found else None
 
 
+def _equals(read: Callable[[], float | None], value: float) -> bool:
+    return read() == value
+
+
 @pytest.fixture
 def scraper(installed: ControlPlane) -> Iterator[Scraper]:
     """An operator with one worker for each connection, which waits for the Lease first."""
@@ -101,9 +107,15 @@ def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Sta
     budget = {"name": "gpt", "namespace": gateway.namespace, "limit": "budget"}
     assert eventually(lambda: scraper.value("setpoint_budget_used_ratio", **budget)) == pytest.approx(0.85)
 
-    stage.baseten.set_settings({"max_replica": 9}, model="m-greeter", deployment="d-free")
-    stage.request("das", "free", "now")
-    eventually(lambda: scraper.value("setpoint_drift_corrected_total", **das, name="free") == 1, timeout=20)
+    for number in range(1, SEVERAL + 1):
+        stage.baseten.set_settings({"max_replica": 9}, model="m-greeter", deployment="d-free")
+        stage.request("das", "free", f"now {number}")
+        corrected = partial(scraper.value, "setpoint_drift_corrected_total", **das, name="free")
+        eventually(partial(_equals, corrected, number), timeout=20)
+    eventually(lambda: scraper.value("setpoint_resources_contested", kind="DeploymentAutoscaling") == 1, timeout=20)
+    assert stage.condition("das", "free", "Contested")["reason"] == "RepeatedlyCorrected"
+    columns = stage.plane.kubectl("get", "das", "free", "-n", stage.namespace).stdout
+    assert "RepeatedlyCorrected" in columns
 
     stage.baseten.set_deployment_status("m-greeter", "d-free", "UNHEALTHY")
     stage.request("das", "free", "again")
@@ -123,6 +135,8 @@ def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Sta
     stage.patch("das", "staging", {"suspend": True})
     eventually(lambda: scraper.value("setpoint_resources_suspended", kind="DeploymentAutoscaling") == 1, timeout=20)
     eventually(lambda: (scraper.value("setpoint_remote_requests_total", code="429") or 0) > 0)
+    stage.patch("das", "production", {"mode": "Observe", "autoscaling": {"maxReplica": 5}})
+    eventually(lambda: scraper.value("setpoint_resources_drifted", kind="DeploymentAutoscaling") == 1, timeout=20)
 
     assert {name for name, values in scraper.seen.items() if values == {None}} == set(), "documented and not there"
     assert scraper.seen.keys() == documented.metrics()

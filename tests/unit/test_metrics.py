@@ -66,11 +66,19 @@ def test_what_an_alert_waits_for_begins_at_zero() -> None:
 def test_resources_are_counted_by_kind_and_condition_and_named_while_not_ready() -> None:
     paused = REFUSED._replace(suspended=True)
     there = {LLAMA: READY, LLAMA._replace(name="bad"): REFUSED, LLAMA._replace(name="paused"): paused}
+    there |= {LLAMA._replace(name="seen"): READY._replace(reason="DriftDetected", drifted=True)}
+    there |= {LLAMA._replace(name="fought"): READY._replace(reason="Applying", contested=True)}
     found = samples(watching(there))
     kind = "DeploymentAutoscaling"
     assert sample(found, "setpoint_resources", kind=kind, ready="True", reason="Synced") == 1
     assert sample(found, "setpoint_resources", kind=kind, ready="False", reason="InvalidSettings") == 2
-    assert sample(found, "setpoint_resources_suspended", kind=kind) == 1
+    assert [
+        sample(found, f"setpoint_resources_{word}", kind=kind) for word in ("suspended", "drifted", "contested")
+    ] == [
+        1,
+        1,
+        1,
+    ]
     named = {name: value for (name, _), value in found.items() if "not_ready" in name}
     assert named == {"setpoint_resource_not_ready_since_timestamp_seconds": 1767225600.0}
 

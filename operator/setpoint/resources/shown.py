@@ -24,6 +24,8 @@ class Shown(NamedTuple):
     """When Ready became what it is, or the resource was created; as Kubernetes writes times."""
     suspended: bool
     used: tuple[UsedLimit, ...]
+    drifted: bool = False
+    contested: bool = False
     state: str = ""
     """What its remote calls the state of the target; nothing where it does not tell."""
     failing: str = ""
@@ -43,6 +45,8 @@ def shown(body: Mapping[str, Any]) -> Shown:
         since=str(ready.get("lastTransitionTime") or body["metadata"].get("creationTimestamp") or ""),
         suspended=found.get("Suspended", {}).get("status") == "True",
         used=tuple(used for one in _objects(status.get("usage")) if (used := _used(one)) is not None),
+        drifted=found.get("Drifted", {}).get("status") == "True",
+        contested=found.get("Contested", {}).get("status") == "True",
         state=states[0] if states else "",
         failing=next((state for state in states if state in NOT_SERVING), ""),
     )

@@ -107,7 +107,7 @@ def test_what_is_not_the_api_is_told_on_the_connection_and_on_its_resources(stag
         assert "with a page of HTML instead of JSON" in message
         assert message.endswith("so it is not the API that answers; correct the URL of the connection")
     stage.baseten.clear_faults()
-    stage.request("das", "free", "again")
+    # Nobody asks: the resource is looked at as soon as the connection works.
     stage.until("das", "free", "Synced")
     ready(stage, "baseten", "Connected")
 

@@ -42,6 +42,9 @@ WORKING = 300.0
 BROKEN = 15.0
 """Seconds between two tries of a connection that works, and of one that does not."""
 
+_OF_THE_CONNECTION = {Reason.UNEXPECTED_ANSWER, Reason.CONNECTION_NOT_ALLOWED}
+"""Reasons of resources that are their connection's; those of missing and refused credentials are tried again by themselves."""
+
 
 class ConnectionMonitor:
     """Keeps the status of connections."""
@@ -120,8 +123,16 @@ class ConnectionMonitor:
                     "conditions": conditions.apply(status.conditions, verdict, generation, self._clock.now()),
                 }
             )
+            if verdict.ready == "True" and not connection.status.ready:
+                self._wake(key)
             self._due[key] = now + (WORKING if verdict.ready == "True" else BROKEN) * self._random.uniform(0.9, 1.1)
         await self._write(key, connection, status)
+
+    def _wake(self, key: Key) -> None:
+        """Have those looked at of which the connection's trouble was told; they would wait for their interval."""
+        for user in self._store.users_of(*key):
+            if self._store.reason(user) in _OF_THE_CONNECTION:
+                self._controller.connection_changed(user)
 
     async def _tried(self, key: Key, connection: Connection | ClusterConnection) -> tuple[Verdict, str | None]:
         try:

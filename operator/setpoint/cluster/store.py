@@ -240,6 +240,11 @@ class Store:
         for key, entry in self._managed.items():
             yield key, entry.shown
 
+    def reason(self, key: Key) -> str:
+        """Return the reason of a resource's Ready condition; nothing where it is not known."""
+        entry = self._managed.get(key)
+        return "" if entry is None else entry.shown.reason
+
     def known(self, kind: str) -> dict[Key, Identity]:
         """Return key and identity of every known resource of a kind."""
         return {key: Identity(entry.uid, entry.version) for key, entry in self._managed.items() if key.kind == kind}

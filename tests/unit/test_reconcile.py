@@ -48,6 +48,8 @@ class World(Finalizers):
         self.gate: Gate[Key] = Gate()
         self.endpoint = "https://api"
         """Where the connection leads to."""
+        self.opened_anew = 0
+        """How often the connection was to read its Secret again."""
         self.missing: str | None = None
         self.deaf = False
         """The API server takes no status."""
@@ -119,6 +121,7 @@ class World(Finalizers):
         raise NotImplementedError
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
+        self.opened_anew += fresh
         if self.missing is not None:
             raise ConnectionNotFound(self.missing)
         return Handle("Connection baseten", self.client, self.gate)

@@ -225,6 +225,29 @@ def test_a_success_that_cannot_be_understood_is_read_and_not_sent_again(
     play(scene)
 
 
+def test_a_page_that_answers_a_write_is_told_and_the_write_is_sent_again_when_asked_for() -> None:
+    async def scene(world: World) -> None:
+        page = {"content-type": "text/html"}
+        world.answer = lambda request: _raw(200, b"<html>hello</html>", **page) if request.method == "PATCH" else None
+        key = world.add("a", {"maxReplica": 3}, interval="10m")
+        async with operator(world) as controller:
+            await asyncio.sleep(300)
+            assert world.ready(key) == ("False", "UnexpectedAnswer")
+            assert world.has(key, "Stalled")
+            assert len(world.writes()) == 1
+            metadata = world.objects[key]["metadata"]
+            for number, answer in enumerate([world.answer, lambda _: None]):
+                world.answer = answer
+                world.objects[key]["metadata"] = {**metadata, "annotations": {REQUESTED_AT: str(number)}}
+                controller.changed(key)
+                await asyncio.sleep(100)
+                assert len(world.writes()) == 2 + number
+        assert world.ready(key) == ("True", "Synced")
+        assert world.objects[key]["status"]["lastHandledReconcileAt"] == "1"
+
+    play(scene)
+
+
 def test_a_field_that_is_corrected_again_and_again_is_contested_until_it_is_left_alone() -> None:
     async def scene(world: World) -> None:
         key = world.add("a", {"maxReplica": 3}, interval="1m")

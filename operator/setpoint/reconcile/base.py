@@ -256,6 +256,11 @@ class Reconciler(Kind[C, R, S, T]):
             memory.refused = memory.refused.seen_with(drift)
             if memory.refused.holds(drift, self._clock.monotonic()):
                 return self._settled(resource, memory, memory.refused.verdict, drift=drift, **fields)
+        if memory.pending is not None and memory.pending.unexpected is not None and self._forced(resource, memory):
+            # Somebody has corrected what answers there; asked for once, it is sent once.
+            handled = {"last_handled_reconcile_at": resource.requested_at}
+            memory.status = memory.status.model_copy(update=handled)
+            return None
         if memory.pending is not None and not self._write_again(resource, memory.pending, seen):
             return self._waiting(resource, memory, memory.pending, seen, drift, fields)
         if memory.pending is None and not changed and seen.schedule_id is not None:

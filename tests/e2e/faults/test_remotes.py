@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.faults import table
 from tests.e2e.faults.ground import KINDS, NAME, PLURALS, SENTINEL, USER, WRITES, Ground
-from tests.simulators.faults import Delay, Drop, Fault, Huge, Respond, Truncate
+from tests.simulators.faults import DONE_UNCLEARLY, ELSEWHERE, Delay, Drop, Fault, Huge, Respond, Truncate
 
 pytestmark = pytest.mark.cluster
 
@@ -53,7 +53,8 @@ CASES = (
     Case("20 MB of an answer", Huge(size=20_000_000, applied=True)),
     Case("deeply nested JSON", answer(200, NESTED, applied=True)),
     Case("wrong types", answer(200, {"status": 7, "message": [], "model_config": 3}, applied=True)),
-    Case("a page that says 200", answer(200, "<html>hello</html>")),
+    *(Case(f"done, and {name} in the answer", fault) for name, fault in DONE_UNCLEARLY.items() if name != "half"),
+    *(Case(f"{name} instead of the API's answer", fault, "UnexpectedAnswer") for name, fault in ELSEWHERE.items()),
 )
 
 

@@ -90,7 +90,8 @@ def _governance(spec: Json, exchange: Exchange, told: list[Any]) -> None:
     if "budgets" in sent:
         known = {str(one.get("id")) for row in rows for one in _list(row, "budgets") if isinstance(one, dict)}
         for one in sent["budgets"]:
-            assert one.keys() - {"id"} == {"max_limit", "reset_duration"}
+            quarters = {"reset_config"} if one["reset_duration"].endswith("Q") else set()
+            assert one.keys() - {"id"} - quarters == {"max_limit", "reset_duration"}
             assert one.get("id") is None or one["id"] in known
         assert {one["reset_duration"]: float(one["max_limit"]) for one in sent["budgets"]} == budgets
     if sent.get("budget"):

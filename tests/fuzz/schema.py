@@ -5,8 +5,11 @@ Only the dialect that this project's CRDs use is known; anything else is an erro
 
 import math
 import re
+import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeAlias
+from unicodedata import category
 
 from setpoint.resources import Managed
 from setpoint.resources.crd import definition
@@ -17,10 +20,12 @@ MATCHES = re.compile(r"self\.matches\('([^']*)'\)")
 _DURATION_PART = re.compile(r"([0-9]+)([hms])")
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 _TRANSLATED = (
-    (MATCHES, r'(re.search(r"\1", self) is not None)'),
-    (re.compile(r"\$\""), r'\\Z"'),
+    (MATCHES, r'matches("\1", self)'),
+    (re.compile(r"self\.substring\(0, self\.size\(\) - 1\)"), "self[:-1]"),
+    (re.compile(r"self\.substring\(self\.size\(\) - 1\)"), "self[-1:]"),
     (re.compile(r"has\(self\.(\w+)\)"), r'("\1" in self)'),
     (re.compile(r"self\.(\w+)"), r'self["\1"]'),
+    (re.compile(r"\.endsWith\("), ".endswith("),
     (re.compile(r"\((\([^()]*\)) \? 1 : 0\)"), r"int\1"),
     (re.compile(r"&&"), " and "),
     (re.compile(r"\|\|"), " or "),
@@ -91,7 +96,40 @@ def holds(rule: str, value: Any) -> bool:
     for pattern, replacement in _TRANSLATED:
         rule = pattern.sub(replacement, rule)
     there = {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
-    return bool(eval(rule.strip(), {"re": re, "self": there, "duration": seconds}))  # noqa: S307 - the CRD's own rules
+    return bool(eval(rule.strip(), {"matches": matches, "self": there, "duration": seconds}))  # noqa: S307 - the CRD's own rules
+
+
+def has_whole_fractions(value: Any) -> bool:
+    """Tell whether a number such as 3.0 is in a value.
+
+    For a whole number it is one to the schema and an error to the rules in CEL, whose `||` forgets errors where another part is
+    true. So what else is in the object decides whether it is refused.
+    """
+    match value:
+        case float():
+            return value.is_integer()
+        case dict():
+            return any(has_whole_fractions(one) for one in value.values())
+        case list():
+            return any(has_whole_fractions(one) for one in value)
+        case _:
+            return False
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether a text matches, by the rules of RE2 as far as the CRDs use them."""
+    for name in "ZC":
+        pattern = pattern.replace(f"\\p{{{name}}}", _of_category(name))
+    return re.search(pattern.replace("$", r"\Z"), text) is not None
+
+
+@cache
+def _of_category(name: str) -> str:
+    """Return the characters of a category of Unicode, for a set in a pattern of Python's."""
+    every = map(chr, range(sys.maxunicode + 1))
+    return "".join(
+        re.escape(char) for char in every if category(char)[0] == name and category(char) not in {"Cn", "Co"}
+    )
 
 
 def seconds(text: str) -> int:

@@ -62,7 +62,7 @@ def check(memory: Memory, id_: str | None, title: str) -> None:
 def _cut_off(resource: R, memory: Memory, found: Origin) -> R:
     memory.pending = memory.refused = memory.promotion = memory.current = None
     # Nobody has seen yet what this one has: Ready must not outlast a failure on the word of the other one.
-    memory.drifted = True
+    memory.unread = memory.drifted = True
     return _with(resource, memory, memory.status.moved_to(found))
 
 

@@ -59,6 +59,12 @@ T = TypeVar("T")
 CONVERGENCE_LIMIT = 600.0
 """Seconds after which a write that is not read back counts as NotConverged."""
 
+UNCLEAR_AGAIN = 10.0
+"""Seconds after which a write whose answer could not be understood is sent again, if a read shows that it did not happen.
+
+Doubled each time, up to the interval.
+"""
+
 NEARLY = 0.9
 """Part of an interval after which the next sweep may be: they are jittered."""
 
@@ -336,7 +342,7 @@ class Reconciler(Kind[C, R, S, T]):
             return True
         stalled = memory.status.condition(Type.STALLED)
         refused = stalled is not None and stalled.observed_generation == resource.metadata.generation
-        return refused or memory.refused is not None or memory.promotion is not None
+        return refused or memory.unread or memory.refused is not None or memory.promotion is not None
 
     def _needs_hold(self, resource: R, memory: Memory, target: T) -> bool:
         """Tell whether a write that is about to go out will have to be undone one day."""
@@ -351,6 +357,7 @@ class Reconciler(Kind[C, R, S, T]):
     def _note_observation(self, resource: R, memory: Memory, attempt: Attempt, target: T, seen: Observation[S]) -> None:
         """Remember what was seen beside the settings, and note an Event for what somebody should know."""
         self._notice_attachment(resource, memory, attempt, target, seen)
+        memory.unread = False
         ended = memory.promotion is not None and seen.promotion is None
         replaced = memory.current is not None and seen.current not in {None, memory.current}
         memory.promoted = ended or replaced
@@ -409,7 +416,7 @@ class Reconciler(Kind[C, R, S, T]):
             await attempt.hold(memory.status)
         await attempt.confirm()
         before = memory.pending
-        unexpected = None
+        unclear, unexpected = False, None
         try:
             written = await self.write(client, target, settings, attempt)
         except ObservationOutdated as outdated:
@@ -420,7 +427,7 @@ class Reconciler(Kind[C, R, S, T]):
                 raise await self._refused_write(client, resource, memory, attempt, target, desired, caught) from None
             # What it did is found out by reading: sent again, it would be sent for ever.
             written = Written(Answer(str(caught.status), caught.message), target)
-            unexpected = conditions.refused(caught)
+            unclear, unexpected = True, conditions.refused(caught)
         finally:
             # Whatever became of it: what was read before does not tell.
             memory.written = self._clock.monotonic()
@@ -432,7 +439,9 @@ class Reconciler(Kind[C, R, S, T]):
             since=before.since if before is not None else memory.written,
             corrected=corrected or (before.corrected if before is not None else []),
             promoted=memory.promoted,
+            unclear=unclear,
             unexpected=unexpected,
+            repeats=before.repeats + 1 if before is not None else 0,
         )
         memory.refused = None
         fields = self.record(resource, memory.status, target=target, applied=desired, observed=None)
@@ -520,9 +529,15 @@ class Reconciler(Kind[C, R, S, T]):
         return replace(outcome, events=(event, *outcome.events))
 
     def _write_again(self, resource: R, pending: Pending, seen: Observation[S]) -> bool:
-        """Tell whether a write that cannot be read back is repeated: once per interval, and never while it is queued."""
+        """Tell whether a write that cannot be read back is repeated: once per interval, and never while it is queued.
+
+        One whose answer could not be understood may not have been done at all; it is repeated sooner, after growing pauses.
+        """
+        patience = resource.spec.every.total_seconds() * NEARLY
+        if pending.unclear:
+            patience = min(patience, UNCLEAR_AGAIN * 2.0 ** min(pending.repeats, 16))
         waited = self._clock.monotonic() - pending.answered
-        if seen.busy or seen.promotion is not None or waited < resource.spec.every.total_seconds() * NEARLY:
+        if seen.busy or seen.promotion is not None or waited < patience:
             return False
         return pending.response.status != QUEUED or self._overdue(pending)
 

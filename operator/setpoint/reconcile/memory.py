@@ -36,8 +36,12 @@ class Pending:
     """Differences the write was meant to correct; empty for a change of the spec."""
     promoted: bool = False
     """A promotion had ended before what was corrected was found."""
+    unclear: bool = False
+    """The answer could not be understood, so that only a read tells whether anything was written."""
     unexpected: Verdict | None = None
     """What to say while it cannot be read back, because what answered the write was not the API."""
+    repeats: int = 0
+    """How often it was sent again in this unbroken wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Memory:
     """What the target belongs to and which resource manages that, as it was told last."""
     notices: list[Event] = field(default_factory=list)
     """What is to be told with the outcome of this look."""
+    unread: bool = False
+    """The target is another thing than before and was not read yet."""
     drifted: bool = False
     """A difference was seen and is not known to be gone: Ready may no longer be left True on a failure."""
 

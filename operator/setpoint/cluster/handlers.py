@@ -54,6 +54,31 @@ def shown(kind: str, event: str | None, body: Mapping[str, Any], store: Store, c
         controller.seen(key)
 
 
+def connection_shown(
+    kind: str, event: str | None, body: Mapping[str, Any], store: Store, controller: Controller
+) -> bool:
+    """Keep what the watch shows of a connection, and say that its resources have to be looked at; tell whether it is news."""
+    metadata = body["metadata"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
+    changed = True
+    if event == "DELETED":
+        store.drop_connection(kind, namespace, name)
+    else:
+        try:
+            changed = store.put_connection({**body, "kind": kind})
+        except ValidationError as error:
+            log.error(  # noqa: TRY400 - the traceback would show what is in the object
+                "this connection cannot be read: %d fields do not fit",
+                error.error_count(),
+                extra={"object": {"kind": kind, "namespace": namespace, "name": name}},
+            )
+            store.drop_connection(kind, namespace, name)
+    if changed:
+        for key in store.users_of(kind, namespace, name):
+            controller.connection_changed(key)
+    return changed
+
+
 def _register_managed(
     registry: kopf.OperatorRegistry, model: type[Managed], store: Store, controller: Controller
 ) -> None:
@@ -75,23 +100,5 @@ def _register_connection(
 
     @kopf.on.event(GROUP, VERSION, model.PLURAL, registry=registry, id=f"{kind}-seen")
     async def seen(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 - kopf's name
-        metadata = body["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        if type == "DELETED":
-            store.drop_connection(kind, namespace, name)
-            changed = True
-        else:
-            try:
-                changed = store.put_connection({**body, "kind": kind})
-            except ValidationError as error:
-                log.error(  # noqa: TRY400 - the traceback would show what is in the object
-                    "this connection cannot be read: %d fields do not fit",
-                    error.error_count(),
-                    extra={"object": {"kind": kind, "namespace": namespace, "name": name}},
-                )
-                store.drop_connection(kind, namespace, name)
-                changed = True
-        if changed:
+        if connection_shown(kind, type, body, store, controller):
             monitor.changed()
-            for key in store.users_of(kind, namespace, name):
-                controller.connection_changed(key)

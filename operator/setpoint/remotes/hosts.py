@@ -13,6 +13,7 @@ link, or of the Kubernetes API is off limits unless the list has it, or has the 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
@@ -133,6 +134,7 @@ class AllowedHosts:
         return None
 
 
+@lru_cache(maxsize=1024)
 def place(url: str) -> str:
     """Return the same text for all spellings of a base URL that mean the same place: host, port, path.
 

@@ -2,25 +2,31 @@
 
 - What is written is what a resource said within the last seconds (`LAG`), of a resource that was there, was not suspended,
   and owned the thing; nothing else of the thing changes.
+- What was found is put back where it was found and nowhere else: at the same endpoint, into what has the same id. So it is
+  with what is deleted because it was created.
+- What is saved as found was really there, at some moment since the resource began to mean this thing.
 - Nothing older is written after something newer of the same resource.
 - A resource whose settings are to be undone one day carries the finalizer before its first write, and the baseline of what
   is written.
 - `Ready=True` about the newest generation is said only of what the remote has, or had until somebody else changed it a
   moment ago.
 - A resource that asked for it is gone only when the remote has again what was found, or when there was trouble.
-- Nothing is written oftener than there is cause for.
+- Nothing is written oftener than there is cause for; an answer that nobody understands is no cause, if it is a success.
+- Nothing is written into a promotion that the operator knows of, and what it does not know yet is no difference it corrects.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
+from setpoint.reconcile.conditions import Reason
 from setpoint.reconcile.deletion import PATIENCE
 from setpoint.reconcile.ports import Key
 from setpoint.resources.common import FINALIZER
-from tests.simulation.apiserver import ApiServer, Change, Object, conditions, ready
-from tests.simulation.remotes import THERE, Remotes, Thing, Values
+from tests.simulation.apiserver import ApiServer, Change, Object, conditions, connection_of, ready
+from tests.simulation.remotes import NAMED, THERE, Remotes, Request, Thing, Values
 from tests.virtual_time import now
 
 LAG = 20.0
@@ -53,6 +59,22 @@ class Version:
     created: str
     body: Object | None
     """None: it was deleted."""
+    endpoint: str | None
+    """Where its connection led; None: there was no connection."""
+
+    def uses(self, connection: Key) -> bool:
+        """Tell whether it is there and refers to a connection."""
+        return self.body is not None and connection_of(self.key, self.body) == connection
+
+    @property
+    def things(self) -> set[Thing]:
+        """What it manages, be it suspended or not."""
+        return set() if self.body is None else things(self.body, self.endpoint)
+
+    @property
+    def claims(self) -> set[Thing]:
+        """What it owns if it is the oldest one, be it suspended or not."""
+        return set() if self.going or self.body is None else claims(self.body, self.endpoint)
 
     @property
     def going(self) -> bool:
@@ -68,7 +90,10 @@ class Invariants:
     remotes: Remotes
     versions: dict[str, list[Version]] = field(default_factory=lambda: defaultdict(list))
     newest: dict[tuple[str, Thing], int] = field(default_factory=dict)
+    answered: dict[tuple[str, Thing], tuple[int, float]] = field(default_factory=dict)
+    """Which generation was written and answered last, and when."""
     writes: Counter[Thing] = field(default_factory=Counter)
+    """Requests that were carried out, whether they made a difference or not."""
     causes: Counter[Thing] = field(default_factory=Counter)
     everywhere: int = 0
     """Causes that concern all things: a process began."""
@@ -82,19 +107,37 @@ class Invariants:
     """When the operator could not see: its watch was cut, or there was no process."""
     resolved: dict[str, float] = field(default_factory=dict)
     """Since when spec or status tell which thing a resource means."""
+    stripped: dict[str, float] = field(default_factory=dict)
+    """When somebody took the finalizer off a resource last."""
+    unserved: set[str] = field(default_factory=set)
+    """Resources whose connection was deleted with them while no process had it open."""
+    began: float = float("-inf")
+    """When a process began last."""
+    promotions: dict[Thing, float] = field(default_factory=dict)
+    """Since when the platform holds what is being promoted."""
+    known_promotions: dict[tuple[str, Thing], float] = field(default_factory=dict)
+    """Since when a resource says of a thing that it waits for the end of its promotion."""
+    makers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Resources that a row may have been created for, by the id of the row."""
+    past: dict[Thing, list[tuple[float, Values, Values]]] = field(default_factory=lambda: defaultdict(list))
+    """What everything was like since when: as it was shown, and as it was to be."""
     before: dict[Thing, Values] = field(default_factory=dict)
     """What everything was like before the write that is judged."""
     checks: int = 0
 
+    def __post_init__(self) -> None:
+        for thing in self.remotes.things():
+            self._remember(thing)
+
     def changed(self, change: Change, before: Object | None) -> None:
         """Hear of a change at the API server, whoever made it."""
         uid = change.body["metadata"]["uid"]
-        if not unresolved(change.body):
-            self.resolved.setdefault(uid, change.at)
+        self._resolve(change.key, change.body)
         body = None if change.type == "DELETED" else change.body
         if change.type == "DELETED":
             self._vanished(change, before)
         elif before is not None and before["status"] != change.body["status"]:
+            self._truly_found(change, before)
             if before["status"].get("conditions") != change.body["status"].get("conditions"):
                 self._told(change)
             else:
@@ -102,37 +145,152 @@ class Invariants:
                 self._own_story(change)
             return
         known = self.versions[uid]
-        meta = change.body["metadata"]
-        version = Version(change.at, change.key, uid, meta["generation"], meta["creationTimestamp"], body)
-        same = known and body is not None and known[-1].generation == version.generation
-        if not same:
-            known.append(version)
-            concerned = {thing for one in known[-2:] if one.body is not None for thing in things(one.body)}
-            for thing in concerned:
-                self.causes[thing] += 1
+        if known and body is not None and known[-1].generation == change.body["metadata"]["generation"]:
+            return
+        self._is_new(change.key, change.body, body)
 
-    def written(self, before: dict[Thing, Values]) -> None:
-        """Hear of a write that a remote applied; `before` is what everything was like."""
-        after = self.remotes.all()
-        self.before = before
-        for thing, values in after.items():
-            changes = {
-                name: value for name, value in values.items() if before[thing].get(name) != value and name != THERE
-            }
-            if not changes:
+    def moved(self, connection: Key) -> None:
+        """Hear that a connection leads elsewhere, or is gone, or is there again."""
+        for versions in self.versions.values():
+            last = versions[-1]
+            if last.uses(connection):
+                self._is_new(last.key, last.body or {}, last.body)
+                self._resolve(last.key, self.server.objects[last.key])
                 continue
-            self.checks += 1
-            self.own[thing] = now()
+            # The operator may not know yet that it is not so any more.
+            for one in [one for one in _within(versions, now() - LAG) if one.uses(connection)][:1]:
+                endpoint = self.server.endpoint(one.key, one.body or {})
+                versions.insert(len(versions) - 1, replace(one, since=now(), endpoint=endpoint))
+
+    def remade(self, all_: list[Thing]) -> None:
+        """Hear that what bears a name is another thing now."""
+        for thing in all_:
+            self.somebody_changed(thing)
+        for key, body in self.server.objects.items():
+            self._resolve(key, body)
+
+    def promotion(self, held: list[Thing], *, ended: bool) -> None:
+        """Hear that the platform holds things for a promotion from now on, or not any more."""
+        for thing in held:
+            if not ended:
+                self.promotions[thing] = now()
+                continue
+            self.promotions.pop(thing, None)
+            for known in [known for known in self.known_promotions if known[1] == thing]:
+                del self.known_promotions[known]
+
+    def carried_out(self, request: Request) -> None:
+        """Hear of a write that a remote took."""
+        self.before = request.before
+        for thing in request.addressed:
             self.writes[thing] += 1
-            self._allowed(thing, changes)
+            self.causes[thing] += 0 if request.answered else 1
             most = self.causes[thing] + self.everywhere
             if self.writes[thing] > most:
                 raise Violation(f"{thing} was written {self.writes[thing]} times, for {most} causes")
+            self._may_be_written_now(thing)
+        for thing in request.before:
+            values = self.remotes.values(thing, coming=True)
+            gone = bool(request.before[thing].get(THERE)) and not values[THERE]
+            changes = {
+                name: value
+                for name, value in values.items()
+                if name != THERE and (gone or request.before[thing].get(name) != value)
+            }
+            if not changes:
+                continue
+            self._remember(thing)
+            if thing not in request.addressed:
+                # The platform passes settings of an environment on.
+                self.somebody_changed(thing)
+                continue
+            self.checks += 1
+            self.own[thing] = now()
+            if gone:
+                self._may_be_deleted(thing)
+            else:
+                self._allowed(thing, changes)
+        if request.answered:
+            self._answered(request.addressed)
+        self.before = {}
 
     def somebody_changed(self, thing: Thing) -> None:
         """Hear that somebody else changed a thing."""
         self.foreign[thing] = now()
         self.causes[thing] += 1
+        self._remember(thing)
+
+    def _is_new(self, key: Key, last: Object, body: Object | None) -> None:
+        meta = last["metadata"]
+        known = self.versions[meta["uid"]]
+        # A connection that led elsewhere a moment ago may still lead there for the operator.
+        added = [
+            Version(now(), key, meta["uid"], meta["generation"], meta["creationTimestamp"], body, endpoint)
+            for endpoint in self.server.endpoints(key, last, now() - LAG)
+        ]
+        known += added
+        for thing in {thing for one in known[-1 - len(added) :] for thing in one.things}:
+            self.causes[thing] += 1
+
+    def _resolve(self, key: Key, body: Object) -> None:
+        """Note since when it can be told which things a resource means."""
+        if unresolved(body, self.server.endpoint(key, body), self.remotes):
+            self.resolved.pop(body["metadata"]["uid"], None)
+        else:
+            self.resolved.setdefault(body["metadata"]["uid"], now())
+
+    def _remember(self, thing: Thing) -> None:
+        shown, coming = (self.remotes.values(thing, coming=coming) for coming in (False, True))
+        self.past[thing].append((now(), shown, coming))
+
+    def _answered(self, addressed: tuple[Thing, ...]) -> None:
+        for uid, versions in self.versions.items():
+            for thing in addressed:
+                meant = [one.generation for one in _within(versions, now() - LAG) if thing in one.things]
+                if meant:
+                    self.answered[uid, thing] = (min(meant), now())
+
+    def _may_be_written_now(self, thing: Thing) -> None:
+        """Hold a write against the promotions that are under way."""
+        since = self.promotions.get(thing)
+        if since is None or now() - since <= LAG:
+            return
+        for uid, versions in self.versions.items():
+            generation, at = self.answered.get((uid, thing), (0, float("-inf")))
+            for version in _within(versions, now() - LAG):
+                wants = thing in (self._undone(version) if version.going else _enforced(version))
+                news = version.generation > generation or self.began > at or self._changed_hands(thing, uid, at)
+                known = self.known_promotions.get((uid, thing), float("inf")) <= self._known_since()
+                if wants and news and not known:
+                    return
+        raise Violation(f"{thing} was written while it was promoted since {since:.1f} s")
+
+    def _changed_hands(self, thing: Thing, uid: str, since: float) -> bool:
+        """Tell whether another resource that means a thing, or meant it, was changed since then: it may have lost it."""
+        return any(
+            later.since > since - LAG and thing in earlier.things | later.things
+            for other, versions in self.versions.items()
+            if other != uid
+            for earlier, later in pairwise(versions)
+        )
+
+    def _may_be_deleted(self, thing: Thing) -> None:
+        """Hold the deletion of a row against who created it."""
+        makers = self.makers[self.before[thing][THERE]]
+        for body in self.server.objects.values():
+            meta, policy = body["metadata"], body["spec"].get("deletionPolicy")
+            if meta["uid"] in makers and "deletionTimestamp" in meta and policy == "Delete":
+                return
+        raise Violation(f"{thing} was deleted, which nobody created who is being deleted")
+
+    def _is_its_origin(self, body: Object, thing: Thing) -> bool:
+        """Tell whether a status speaks of the very thing that bears the name."""
+        origin = body["status"].get("origin", {})
+        there = self.before[thing][THERE] if thing.kind == "row" and thing in self.before else self.remotes.id(thing)
+        known = origin.get("id")
+        if thing.kind != "row":
+            known = (known or "").partition("/")[0]
+        return bool(origin.get("endpoint") == thing.endpoint and known == there)
 
     def _allowed(self, thing: Thing, changes: Values) -> None:
         found: list[Version] = []
@@ -152,6 +310,8 @@ class Invariants:
                     found.append(version)
         if not found:
             raise Violation(f"{changes} was written to {thing}, which nobody wants; {refused}")
+        if THERE in self.before[thing] and not self.before[thing][THERE]:
+            self.makers[str(self.remotes.id(thing))] |= {version.uid for version in found}
         for version in found:
             last = self.newest.get((version.uid, thing), 0)
             if version.generation >= last:
@@ -162,29 +322,31 @@ class Invariants:
     def _undone(self, version: Version) -> dict[Thing, Values]:
         """Return what may be written for a resource that is being deleted."""
         body = self.server.objects.get(version.key)
-        if body is None or body["metadata"]["uid"] != version.uid:
+        if body is None or body["metadata"]["uid"] != version.uid or body["spec"].get("deletionPolicy") != "Restore":
             return {}
-        if body["spec"].get("deletionPolicy") == "Delete":
-            mine = [thing for thing in things(body) if (version.uid, thing) in self.newest]
-            return {thing: {"budgets": (), "rate_limit": ()} for thing in mine}
-        return baseline(body)
+        return {thing: values for thing, values in baseline(body).items() if self._is_its_origin(body, thing)}
 
     def _owner_before(self, thing: Thing, version: Version) -> Key | None:
         """Return somebody who was there all the time and had a better claim."""
-        since = now() - LAG
-        for start, end in self.blind:
-            if end >= now() - LAG:
-                since = min(since, start - LAG)
+        since = self._known_since()
         for versions in self.versions.values():
             other = versions[-1]
             if other.uid == version.uid:
                 continue
             if other.body is None or self.resolved.get(other.uid, float("inf")) > since:
                 continue
-            steady = all(thing in claims(one.body) for one in _within(versions, since)) and versions[0].since <= since
+            steady = all(thing in one.claims for one in _within(versions, since)) and versions[0].since <= since
             if steady and (version.going or (other.created, other.uid) < (version.created, version.uid)):
                 return other.key
         return None
+
+    def _known_since(self) -> float:
+        """Return the moment whose state the operator knows at least."""
+        since = now() - LAG
+        for start, end in self.blind:
+            if end >= now() - LAG:
+                since = min(since, start - LAG)
+        return since
 
     def _unprotected(self, thing: Thing, version: Version, changes: Values) -> str:
         """Return what is missing before a write that is to be undone one day."""
@@ -193,15 +355,18 @@ class Invariants:
         if policy == "Orphan":
             return ""
         body = self.server.objects.get(version.key)
+        stripped = self.stripped.get(version.uid, float("-inf")) >= self._known_since()
         if body is None or body["metadata"]["uid"] != version.uid:
-            return "" if version.key not in self.server.objects else "another one has its name"
+            # A row that was there already is not to be deleted.
+            loose = stripped or (policy == "Delete" and self.before[thing][THERE])
+            return "" if loose or version.key not in self.server.objects else "another one has its name"
         if body["spec"].get("deletionPolicy", "Orphan") == "Orphan" or "deletionTimestamp" in body["metadata"]:
             return ""
         adopted = policy == "Delete" and not body["status"].get("created") and self.before[thing][THERE]
-        if not adopted and FINALIZER not in body["metadata"].get("finalizers", []):
+        if not adopted and not stripped and FINALIZER not in body["metadata"].get("finalizers", []):
             return "written without the finalizer"
         if policy == "Restore":
-            saved = baseline(body).get(thing, {})
+            saved = baseline(body).get(thing, {}) if self._is_its_origin(body, thing) else {}
             lacking = [name for name in changes if name not in saved]
             if lacking:
                 return f"written without a baseline of {lacking}"
@@ -211,26 +376,63 @@ class Invariants:
         body = change.body
         meta, status = body["metadata"], body["status"]
         self._own_story(change)
+        version = self.versions[meta["uid"]][-1]
+        for thing in version.things:
+            if ready(body)[1] == Reason.PROMOTING and thing in self.promotions:
+                self.known_promotions.setdefault((meta["uid"], thing), change.at)
+            else:
+                self.known_promotions.pop((meta["uid"], thing), None)
         if ready(body)[0] != "True" or status.get("observedGeneration") != meta["generation"]:
             return
         if any(type_ in {"Suspended", "Drifted"} for type_, _, _ in conditions(body)):
             # It says what was so when it was suspended, and that it is; or that there are differences which are left alone.
             return
         self.checks += 1
-        for thing, wanted in desired(body).items():
+        for thing, wanted in desired(body, version.endpoint).items():
             shown = self.remotes.values(thing, coming=False)
             wrong = {name: shown.get(name) for name, value in wanted.items() if shown.get(name) != value}
-            recent = max(self.foreign.get(thing, float("-inf")), self._others_write(thing, meta["uid"]))
+            others = self._others_write(thing, meta["uid"])
+            recent = max(self.foreign.get(thing, float("-inf")), others, self._moved_at(meta["uid"]))
             if wrong and now() - recent > READ_AGE:
                 raise Violation(f"{change.key} is Ready, but {thing} has {wrong} and not {wanted}")
 
     def _own_story(self, change: Change) -> None:
         """Hold what the status says was applied against what this very resource ever wanted."""
-        wanted = [desired(one.body) for one in self.versions[change.body["metadata"]["uid"]] if one.body is not None]
+        versions = self.versions[change.body["metadata"]["uid"]]
+        wanted = [desired(one.body, one.endpoint) for one in versions if one.body is not None]
         wanted.append(baseline(change.body))
         for thing, values in applied(change.body).items():
             if not any(values.items() <= one.get(thing, {}).items() for one in wanted):
                 raise Violation(f"{change.key} says that {values} was applied to {thing}, which it never wanted")
+
+    def _truly_found(self, change: Change, before: Object) -> None:
+        """Hold what the status says was found against what was there since the resource means the thing."""
+        versions = self.versions[change.body["metadata"]["uid"]]
+        known = baseline(before)
+        for thing, values in baseline(change.body).items():
+            since = versions[0].since
+            for earlier, later in pairwise(versions):
+                if thing in later.things - earlier.things:
+                    since = later.since
+            for name, value in values.items():
+                if known.get(thing, {}).get(name, object()) == value:
+                    continue
+                self.checks += 1
+                if not self._was(thing, name, value, since):
+                    raise Violation(f"{change.key} says that {name} of {thing} was {value} before, which it never was")
+
+    def _was(self, thing: Thing, name: str, value: Any, since: float) -> bool:
+        for at, shown, coming in reversed(self.past[thing]):
+            if value in {shown.get(name), coming.get(name)}:
+                return True
+            if at <= since:
+                return False
+        return False
+
+    def _moved_at(self, uid: str) -> float:
+        """Return when the connection of a resource led elsewhere for the last time."""
+        moves = [later.since for one, later in pairwise(self.versions[uid]) if one.endpoint != later.endpoint]
+        return moves[-1] if moves else float("-inf")
 
     def _others_write(self, thing: Thing, uid: str) -> float:
         """Return when the operator wrote the thing last, if that may have been for another resource."""
@@ -247,63 +449,86 @@ class Invariants:
         if before is None or FINALIZER not in before["metadata"].get("finalizers", []):
             return
         self.checks += 1
-        spec = before["spec"]
+        spec, uid = before["spec"], change.body["metadata"]["uid"]
         excused = spec.get("suspend") or spec.get("mode") == "Observe" or now() - self.trouble < PATIENCE + 120
-        if spec.get("deletionPolicy") != "Restore" or excused:
+        if excused or uid in self.unserved:
             return
-        row = before["status"].get("target", {}).get("modelConfigId")
-        if row is not None and not self.remotes.has_row(row):
-            # Somebody else deleted it, and no other one is made for what was found in it.
+        if spec.get("deletionPolicy") == "Delete" and before["status"].get("created"):
+            for thing in self.versions[uid][-1].things:
+                if self._is_its_origin(before, thing) and self.remotes.id(thing) and not self._is_claimed(thing, uid):
+                    raise Violation(f"{change.key} went, but {thing} is there, which it created")
+        if spec.get("deletionPolicy") != "Restore":
             return
-        uid = change.body["metadata"]["uid"]
+        # Chainlets are written together, and refused together.
+        refused = any(self._refused(thing, wanted) for thing, wanted in baseline(before).items())
         for thing, wanted in baseline(before).items():
+            if not self._is_its_origin(before, thing) or not self._leads_there(change.key, before, thing):
+                # What somebody else deleted is not made anew, and what was left behind stays as it is.
+                continue
             shown = self.remotes.values(thing, coming=False)
             wrong = {name: shown.get(name) for name, value in wanted.items() if shown.get(name) != value}
-            claimed = any(
-                thing in claims(one.body)
-                for other, versions in self.versions.items()
-                if other != uid
-                for one in _within(versions, now() - LAG)
-            )
-            excused = claimed or self._refused(thing, wanted)
+            excused = refused or self._is_claimed(thing, uid)
             if wrong and not excused and now() - self.foreign.get(thing, float("-inf")) > READ_AGE:
                 raise Violation(f"{change.key} went, but {thing} has {wrong} and not {wanted}")
 
+    def _is_claimed(self, thing: Thing, uid: str) -> bool:
+        """Tell whether somebody else owned a thing a moment ago, or was to put back what was there before."""
+        return any(
+            thing in one.claims or (one.going and one.body is not None and thing in baseline(one.body))
+            for other, versions in self.versions.items()
+            if other != uid
+            for one in _within(versions, now() - LAG)
+        )
 
-def things(body: Object) -> set[Thing]:
-    """Return what a resource manages."""
-    return set(desired(body))
+    def _leads_there(self, key: Key, body: Object, thing: Thing) -> bool:
+        """Tell whether the resource's connection leads to a thing, or led there until it was deleted."""
+        return self.server.endpoint(key, body) in {thing.endpoint, None}
 
 
-def claims(body: Object | None) -> set[Thing]:
+def things(body: Object, endpoint: str | None) -> set[Thing]:
+    """Return what a resource manages whose connection leads there."""
+    return set(desired(body, endpoint))
+
+
+def claims(body: Object, endpoint: str | None) -> set[Thing]:
     """Return what a resource owns if it is the oldest one, be it suspended or not."""
-    if body is None or "deletionTimestamp" in body["metadata"] or body["spec"].get("mode") == "Observe":
+    if "deletionTimestamp" in body["metadata"] or body["spec"].get("mode") == "Observe":
         return set()
-    return things(body)
+    return things(body, endpoint)
 
 
-def unresolved(body: Object) -> bool:
+def unresolved(body: Object, endpoint: str | None, remotes: Remotes) -> bool:
     """Tell whether neither spec nor status tell which thing is meant."""
     target = body["spec"].get("target", {})
+    if endpoint is None or ("modelName" not in target and target.get("deployment") != "development"):
+        return False
     known = body["status"].get("target", {})
-    by_name = "modelName" in target and "modelId" not in known
+    if body["status"].get("origin", {}).get("endpoint") != endpoint:
+        return True
+    by_name = "modelName" in target and known.get("modelId") != remotes.id(_model_thing(endpoint, target))
     return by_name or (target.get("deployment") == "development" and "deploymentId" not in known)
 
 
-def desired(body: Object) -> dict[Thing, Values]:
+def desired(body: Object, endpoint: str | None) -> dict[Thing, Values]:
     """Return what a spec wants, by thing, in the words of the remote API."""
     spec = body["spec"]
-    return _by_thing(spec, spec if _nested(spec) else spec["autoscaling"])
+    return _by_thing(endpoint, spec, spec if _nested(spec) else spec["autoscaling"])
 
 
 def baseline(body: Object) -> dict[Thing, Values]:
     """Return what the status says was found, by thing, in the words of the remote API."""
-    return _by_thing(body["spec"], body["status"].get("baseline"))
+    return _by_thing(_origin(body), body["spec"], body["status"].get("baseline"))
 
 
 def applied(body: Object) -> dict[Thing, Values]:
     """Return what the status says was applied, by thing, in the words of the remote API."""
-    return _by_thing(body["spec"], body["status"].get("applied"))
+    return _by_thing(_origin(body), body["spec"], body["status"].get("applied"))
+
+
+def _origin(body: Object) -> str | None:
+    """Return where the remote API is that a status speaks of."""
+    endpoint: str | None = body["status"].get("origin", {}).get("endpoint")
+    return endpoint or None
 
 
 def _nested(spec: Object) -> bool:
@@ -311,27 +536,29 @@ def _nested(spec: Object) -> bool:
     return "modelName" in spec or "chainlets" in spec
 
 
-def _by_thing(spec: Object, settings: Object | None) -> dict[Thing, Values]:
-    """Return settings by the things that a spec names."""
-    if settings is None:
+def _by_thing(endpoint: str | None, spec: Object, settings: Object | None) -> dict[Thing, Values]:
+    """Return settings by the things that a spec names at an endpoint."""
+    if settings is None or endpoint is None:
         return {}
     if "modelName" in spec:
-        return {("row", spec["modelName"]): _limits(settings)}
+        return {Thing(endpoint, "row", spec["modelName"]): _limits(settings)}
     target = spec["target"]
     if "chainlets" in spec:
         return {
-            ("chainlet", target["chainId"], target["environment"], one["name"]): _wire(one["autoscaling"])
+            Thing(endpoint, "chainlet", target["chainId"], target["environment"], one["name"]): _wire(
+                one["autoscaling"]
+            )
             for one in settings["chainlets"]
         }
-    return {_model_thing(target): _wire(settings)}
+    return {_model_thing(endpoint, target): _wire(settings)}
 
 
-def _model_thing(target: Object) -> Thing:
+def _model_thing(endpoint: str, target: Object) -> Thing:
     model = target.get("modelId") or target["modelName"].removeprefix("name of ")
     if "environment" in target:
-        return ("environment", model, target["environment"])
+        return Thing(endpoint, "environment", model, target["environment"])
     named = target["deployment"]
-    return ("deployment", model, f"{model}-d" if named == "development" else named)
+    return Thing(endpoint, "deployment", model, f"{model}-d" if named == "development" and model != NAMED else named)
 
 
 def _wire(settings: Object) -> Values:
@@ -354,7 +581,7 @@ def _enforced(version: Version) -> dict[Thing, Values]:
     if version.going or version.body is None:
         return {}
     spec = version.body["spec"]
-    return {} if spec.get("suspend") or spec.get("mode") == "Observe" else desired(version.body)
+    return {} if spec.get("suspend") or spec.get("mode") == "Observe" else desired(version.body, version.endpoint)
 
 
 def _within(versions: list[Version], since: float) -> Iterator[Version]:

@@ -4,18 +4,24 @@ Each is put in for a whole process (of the pool that plays the stories), and cha
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
+from setpoint.reconcile import anchor, base
 from setpoint.reconcile.base import Reconciler
+from setpoint.reconcile.chain_autoscaling import ChainReconciler
 from setpoint.reconcile.controller import Controller
+from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.memory import Memory
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
-from setpoint.reconcile.outcome import Observation
+from setpoint.reconcile.outcome import Attempt, Observation
 from setpoint.reconcile.ownership import Ownership
 from setpoint.reconcile.ports import Key
-from setpoint.resources.common import Managed, StatusBase
+from setpoint.remotes.bifrost import Bifrost
+from setpoint.resources.common import Managed, Origin, StatusBase
 
 
 def no_uid_precondition() -> None:
@@ -185,6 +191,96 @@ def deletion_forgets_to_verify() -> None:
     _set(controller, "finish", finish)
 
 
+def baseline_follows_the_name() -> None:
+    """What was found is put back into whatever the name or the connection leads to at the end."""
+
+    def follow(resource: Any, memory: Memory, found: Origin) -> Any:
+        memory.status = memory.status.model_copy(update={"origin": found})
+        return resource.model_copy(update={"status": memory.status})
+
+    _set(anchor, "_cut_off", follow)
+    _set(anchor, "check", lambda memory, found, title: None)
+    _set(Reconciler, "elsewhere", lambda self, resource: None)
+
+
+def stale_list_is_believed() -> None:
+    """What a shared list of a few seconds ago does not have is not there."""
+
+    async def rows(self: Bifrost, *, not_before: float | None = None, urgent: bool = False) -> Any:
+        del not_before
+        return await real(self, urgent=urgent)
+
+    real = Bifrost.rows
+    _set(Bifrost, "rows", rows)
+
+
+def finalizer_only_before_writes() -> None:
+    """A finalizer is put on when something is written, and never looked after again."""
+
+    class Later:
+        """Holds nothing yet."""
+
+        def __init__(self, hold: Any) -> None:
+            self.hold = hold
+
+        async def __call__(self, status: StatusBase) -> None:
+            """Do nothing."""
+
+    async def keep(self: Controller, resource: Managed) -> None:
+        """Do nothing."""
+
+    async def compared(
+        self: Any, client: Any, resource: Any, memory: Memory, attempt: Attempt, *what: Any, **how: Any
+    ) -> Any:
+        return await really_compared(
+            self, client, resource, memory, replace(attempt, hold=Later(attempt.hold)), *what, **how
+        )
+
+    async def push(self: Any, client: Any, resource: Any, memory: Memory, attempt: Attempt, *what: Any) -> Any:
+        hold = attempt.hold.hold if isinstance(attempt.hold, Later) else attempt.hold
+        return await really_pushed(self, client, resource, memory, replace(attempt, hold=hold), *what)
+
+    really_compared, really_pushed = Reconciler._compared, Reconciler._push
+    _set(Controller, "_keep_finalizer", keep)
+    _set(Reconciler, "_compared", compared)
+    _set(Reconciler, "_push", push)
+
+
+def deleted_connections_serve_nobody() -> None:
+    """What is deleted together with its connection is let go without a request."""
+    _set(ConnectionPool, "_departed", lambda self, resource, endpoint: None)
+
+
+def claims_stay_behind() -> None:
+    """Where a connection leads now its resources claim nothing until they were looked at."""
+
+    def changed(self: Controller, key: Key) -> None:
+        self._queue.add_after(key, self._random.uniform(0, 2))
+
+    _set(Controller, "connection_changed", changed)
+
+
+def unreadable_success_is_repeated() -> None:
+    """A write whose answer cannot be understood is sent again."""
+    _set(base, "_is_success", lambda error: False)
+
+
+def promotions_are_ignored() -> None:
+    """What differs is corrected in the middle of a promotion."""
+
+    def blind(kind: type[Reconciler[Any, Any, Any, Any]]) -> None:
+        real = kind.read
+
+        async def read(self: Any, client: Any, target: Any, desired: Any, **how: Any) -> Any:
+            target, seen = await real(self, client, target, desired, **how)
+            return target, replace(seen, promotion=None)
+
+        _set(kind, "read", read)
+
+    blind(DeploymentReconciler)
+    blind(ChainReconciler)
+
+
 PLANTS: Mapping[str, Callable[[], None]] = {
     plant.__name__: plant
     for plant in (
@@ -205,6 +301,13 @@ PLANTS: Mapping[str, Callable[[], None]] = {
         late_news_are_no_claims,
         whole_settings_at_every_correction,
         deletion_forgets_to_verify,
+        baseline_follows_the_name,
+        stale_list_is_believed,
+        finalizer_only_before_writes,
+        deleted_connections_serve_nobody,
+        claims_stay_behind,
+        unreadable_success_is_repeated,
+        promotions_are_ignored,
     )
 }
 

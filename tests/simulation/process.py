@@ -4,32 +4,34 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
 from setpoint.cluster.api import KubeApi
 from setpoint.cluster.audit import Audit
-from setpoint.cluster.handlers import shown
+from setpoint.cluster.connections import ConnectionPool
+from setpoint.cluster.handlers import connection_shown, shown
 from setpoint.cluster.load import load
+from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
 from setpoint.reconcile.base import Reconciler
 from setpoint.reconcile.chain_autoscaling import ChainReconciler
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
-from setpoint.reconcile.gate import Gate
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
-from setpoint.reconcile.ports import ClusterUnavailable, ConnectionNotFound, Event, Handle, Key, LoopClock
-from setpoint.remotes.baseten import Baseten
-from setpoint.remotes.bifrost import Bifrost
-from setpoint.remotes.credential import Credential
+from setpoint.reconcile.ports import ClusterUnavailable, Connections, Event, Key, LoopClock
+from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
 from setpoint.resources import Managed
 from tests.simulation.apiserver import ApiServer
-from tests.simulation.remotes import Fault, Remotes, Thing, Values, Wire, baseten_table, gateway_table
-from tests.virtual_time import moment, now
+from tests.simulation.remotes import GATEWAYS, PLATFORMS, Fault, Remotes, Request, Wire
+from tests.virtual_time import moment
 
-SECRET_LIFETIME = 60.0
+ROUND = 60.0
+"""Seconds between two times at which connections are let go of that are not there any more."""
+
 WORKERS = 4
 
 KubeFault = str | None
@@ -117,54 +119,44 @@ class Kube(KubeApi):
             yield body
 
 
-class Connections:
-    """Both connections of the story, with the Secret's value kept for a minute."""
+class Pool(ConnectionPool):
+    """The operator's connections, with wires instead of a network."""
 
-    def __init__(self, story: "Surroundings", fate: Fate) -> None:
+    def __init__(self, story: "Surroundings", fate: Fate, store: Store, kube: Kube, clock: Clock) -> None:
+        super().__init__(
+            kube=kube,
+            store=store,
+            secrets=Secrets(kube, clock),
+            limits=Limits(),
+            hosts=AllowedHosts.parse(",".join((*PLATFORMS, *GATEWAYS))),
+            clock=clock,
+            cluster_wide=False,
+        )
         self._story = story
         self._fate = fate
-        self._clients: dict[str, tuple[float, str, Any, Gate[Key]]] = {}
 
-    def place(self, resource: Managed) -> str | None:
-        """Return where the connection leads to."""
-        return "gateway" if resource.kind() == "ModelConfigGovernance" else "baseten"
+    def is_open(self, key: Key, endpoint: str) -> bool:
+        """Tell whether there is a client of a connection that leads there."""
+        entry = self._baseten.get(key) or self._bifrost.get(key)
+        connection = entry.connection if entry is not None else None
+        return connection is not None and place(self.url(connection)) == endpoint
 
-    async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
-        """Return the client of Baseten."""
-        client, gate = self._open("baseten", Baseten.connect, baseten_table(self._story.remotes), fresh=fresh)
-        return Handle("Connection baseten", client, gate)
+    async def _handle(self, entries: Any, connection: Any, url: str, connect: Any, credential: Any, **how: Any) -> Any:
+        wired = partial(self._wired, connect)
+        return await super()._handle(entries, connection, url, wired, credential, **how)
 
-    async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
-        """Return the client of the gateway."""
-        client, gate = self._open("gateway", Bifrost.connect, gateway_table(self._story.remotes), fresh=fresh)
-        return Handle("Connection bifrost", client, gate)
-
-    def _open(self, name: str, connect: Callable[..., Any], table: Any, *, fresh: bool) -> tuple[Any, Gate[Key]]:
-        if self._story.secret is None:
-            raise ConnectionNotFound("there is no Secret")
-        read, key, client, gate = self._clients.get(name, (float("-inf"), "", None, Gate()))
-        if now() - read > SECRET_LIFETIME or fresh:
-            if client is None or key != self._story.secret:
-                key = self._story.secret
-                gate.probe_now()
-                client = connect(
-                    url=f"https://{name}",
-                    credential=Credential.authorization("Bearer", key),
-                    requests_per_second=80,
-                    timeout=30,
-                    limits=Limits(),
-                    transport=Wire(
-                        self._story.remotes,
-                        table,
-                        self._story.random,
-                        step=self._fate.step,
-                        fault=self._story.remote_fault,
-                        applied=self._story.written,
-                    ),
-                )
-            read = now()
-        self._clients[name] = (read, key, client, gate)
-        return client, gate
+    def _wired(self, connect: Callable[..., Any], *, url: str, check: object, **how: Any) -> Any:
+        # What a name resolves to is nobody's business where there is no network.
+        del check
+        wire = Wire(
+            self._story.remotes,
+            place(url),
+            self._story.random,
+            step=self._fate.step,
+            fault=self._story.remote_fault,
+            carried_out=self._story.written,
+        )
+        return connect(url=url, check=None, transport=wire, **how)
 
 
 class Surroundings:
@@ -173,7 +165,6 @@ class Surroundings:
     server: ApiServer
     remotes: Remotes
     random: Random
-    secret: str | None
     clock_is_off: timedelta
 
     def remote_fault(self, method: str, path: str) -> Fault | None:
@@ -184,8 +175,8 @@ class Surroundings:
         """Return what goes wrong with a request to the API server."""
         raise NotImplementedError
 
-    def written(self, before: dict[Thing, Values]) -> None:
-        """Hear of a write that took effect."""
+    def written(self, request: Request) -> None:
+        """Hear of a write that a remote carried out."""
         raise NotImplementedError
 
     def told(self, resource: Managed, event: Event) -> None:
@@ -216,8 +207,8 @@ class Process:
         self._lists = Kube(story.server, story.random, self.fate, story.kube_fault, age=stale)
         clock = Clock(story)
         self.store = Store(kube, clock)
-        connections = Connections(story, self.fate)
-        self.controller = self._controller(kube, connections, clock)
+        self.pool = Pool(story, self.fate, self.store, kube, clock)
+        self.controller = self._controller(kube, self.pool, clock)
         self.audit = Audit(
             kube=kube,
             store=self.store,
@@ -251,7 +242,8 @@ class Process:
     async def start(self) -> None:
         """List, look, watch."""
         self.working = asyncio.create_task(self.controller.run())
-        self._tasks = [self.working, asyncio.create_task(self._run()), asyncio.create_task(self.audit.run())]
+        also = (self._run(), self._watch_connections(), self._keep_connections(), self.audit.run())
+        self._tasks = [self.working, *(asyncio.create_task(one) for one in also)]
 
     async def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -283,6 +275,22 @@ class Process:
                     shown(change.key.kind, change.type, change.body, self.store, self.controller)
             while self.cut:  # noqa: ASYNC110 - healed by the story, which says so to nobody
                 await asyncio.sleep(0.5)
+
+    async def _watch_connections(self) -> None:
+        """Show what happens to connections, in order and a little late; this watch is never cut."""
+        place = len(self._story.server.connection_history)
+        while True:
+            while place == len(self._story.server.connection_history):
+                await self._story.server.news()
+            await asyncio.sleep(self._story.random.choice([0.01, 0.05, 0.2, 3.0]))
+            for change in self._story.server.connection_history[place:]:
+                place += 1
+                connection_shown(change.key.kind, change.type, change.body, self.store, self.controller)
+
+    async def _keep_connections(self) -> None:
+        while True:
+            await self.pool.keep(self.store.connections().keys())
+            await asyncio.sleep(ROUND)
 
     async def stop(self) -> None:
         """End as after SIGTERM: what is under way ends."""

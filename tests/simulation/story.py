@@ -4,26 +4,31 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
 from setpoint.reconcile.ports import Event, Key
 from setpoint.resources import Managed
-from setpoint.resources.common import REQUESTED_AT
-from tests.simulation.apiserver import ApiServer, Object, ready
+from setpoint.resources.common import FINALIZER, REQUESTED_AT
+from tests.simulation.apiserver import SECRET, SECRET_KEY, ApiServer, Object, connection_of, ready
 from tests.simulation.invariants import Invariants, Violation, claims, desired, things, unresolved
 from tests.simulation.process import KubeFault, Process, Surroundings
 from tests.simulation.remotes import (
     CHAINLETS,
     CHAINS,
     FAULTS,
+    GATEWAYS,
     MODELS,
+    MUMBLINGS,
+    NAMED,
+    PLATFORMS,
+    PRODUCTION,
     ROWS,
-    THINGS,
     Fault,
     Remotes,
+    Request,
     Thing,
-    Values,
 )
 from tests.virtual_time import now, run
 
@@ -36,6 +41,18 @@ PROMPT = 40.0
 
 NAMES = tuple(f"r{number}" for number in range(16))
 INTERVALS = ("1m", "3m", "10m")
+NAMESPACES = "ab"
+SETTINGS = ("autoscaling", "chainlets", "budget", "budgets", "rateLimit")
+EDITS = ("settings", "settings", "settings", "deletionPolicy", "deletionPolicy", "suspend", "mode", "connectionRef")
+CLEARED = 240.0
+"""Seconds after which a namespace that was cleared is furnished again, at most."""
+CONNECTIONS = {
+    "baseten": PLATFORMS[0],
+    "bifrost": GATEWAYS[0],
+    "spare-baseten": PLATFORMS[1],
+    "spare-bifrost": GATEWAYS[1],
+}
+"""The connections of every namespace, and where they lead at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,6 @@ class Story(Surroundings):
     random: Random = field(init=False)
     server: ApiServer = field(init=False)
     remotes: Remotes = field(init=False)
-    secret: str | None = "key-0"  # noqa: S105 - of a story
     clock_is_off: timedelta = timedelta()
     invariants: Invariants = field(init=False)
     violation: str | None = None
@@ -70,6 +86,7 @@ class Story(Surroundings):
     remote_down_until: float = 0.0
     process: Process | None = None
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
+    promoting: set[tuple[str, str]] = field(default_factory=set)
     last: Key | None = None
     """What something was done to last."""
 
@@ -77,8 +94,14 @@ class Story(Surroundings):
         self.random = Random(self.seed)
         self.server = ApiServer()
         self.remotes = Remotes.fresh(self.random.choice([1, 2, 3]))
+        for endpoint in (*PLATFORMS, *GATEWAYS):
+            if self.random.random() < 0.15:
+                self.remotes.mumbling[endpoint] = self.random.choice(MUMBLINGS)
         self.invariants = Invariants(self.server, self.remotes)
         self.server.on_change = lambda change, before: self._hold(lambda: self.invariants.changed(change, before))
+        self.server.on_connection = self._connection_changed
+        for namespace in NAMESPACES:
+            self._furnish(namespace)
 
     # what a process finds
 
@@ -89,11 +112,8 @@ class Story(Surroundings):
             return "503"
         if not self.trouble or self.random.random() > 0.04:
             return None
-        fault = self.random.choice(FAULTS)
         self._note_trouble()
-        if method != "GET":
-            self.invariants.everywhere += 1
-        return fault
+        return self.random.choice(FAULTS)
 
     def kube_fault(self, method: str) -> KubeFault:
         """Return what goes wrong with a request to the API server."""
@@ -104,9 +124,9 @@ class Story(Surroundings):
         self._note_trouble()
         return self.random.choice(["before", "after"])
 
-    def written(self, before: dict[Thing, Values]) -> None:
-        """Hear of a write that took effect."""
-        self._hold(lambda: self.invariants.written(before))
+    def written(self, request: Request) -> None:
+        """Hear of a write that a remote carried out."""
+        self._hold(lambda: self.invariants.carried_out(request))
 
     def told(self, resource: Managed, event: Event) -> None:
         """Hear of an Event."""
@@ -119,7 +139,7 @@ class Story(Surroundings):
         """Let an hour pass, then wait until all trouble is over, and look what became of everything."""
         self.process = await self._begin(stale=0.0)
         self.watchers.append(asyncio.create_task(self._bury()))
-        acts: list[tuple[int, Callable[[], Any]]] = [
+        acts: list[tuple[float, Callable[[], Any]]] = [
             (10, self._create),
             (12, self._edit),
             (5, self._delete),
@@ -128,6 +148,12 @@ class Story(Surroundings):
             (3, self._request),
             (3, self._die),
             (1, self._replace),
+            (3, self._strip),
+            (2, self._move),
+            (2, self._make),
+            (2, self._remake),
+            (2, self._promote),
+            (0.5, self._clear),
             (2, self._cut),
             (1, self._outage),
             (1, self._kube_outage),
@@ -151,7 +177,8 @@ class Story(Surroundings):
 
     async def _settle(self) -> None:
         self.trouble = False
-        self.secret = self.remotes.key
+        for namespace in NAMESPACES:
+            self._furnish(namespace)
         if self.process is not None:
             self.process.fate.steps_left = None
         await self._rest(QUIET)
@@ -161,6 +188,9 @@ class Story(Surroundings):
                 await asyncio.sleep(self.random.choice([0.0, 0.1, 1.0, 3.0]))
             await self._rest(PROMPT)
             self._hold(self._noticed)
+        if self.random.random() < 0.5:
+            self._clear()
+            await self._rest(CLEARED)
         await self._rest(QUIET)
         if self.violation is None:
             self._hold(self._over)
@@ -189,16 +219,25 @@ class Story(Surroundings):
         for key, body in self.server.objects.items():
             if "deletionTimestamp" in body["metadata"]:
                 raise Violation(f"{key} is still being deleted")
-            if unresolved(body):
+            endpoint = self.server.endpoint(key, body)
+            self._undoable(key, body)
+            if unresolved(body, endpoint, self.remotes):
                 # It was suspended before anybody could tell.
-                unsure |= things(body)
-            for thing in claims(body):
+                unsure |= things(body, endpoint)
+            for thing in claims(body, endpoint):
                 meta = body["metadata"]
                 claimants.setdefault(thing, []).append((meta["creationTimestamp"], meta["uid"], key))
         owners = {thing: min(found)[2] for thing, found in claimants.items()}
         for key, body in self.server.objects.items():
-            if not unsure & things(body):
+            if not unsure & things(body, self.server.endpoint(key, body)):
                 self._in_order(key, body, owners)
+
+    def _undoable(self, key: Key, body: Object) -> None:
+        """A resource with something to undo at its end does not vanish before that."""
+        spec, status = body["spec"], body["status"]
+        undo = {"Restore": "baseline", "Delete": "created"}.get(spec.get("deletionPolicy"), "")
+        if status.get(undo) and FINALIZER not in body["metadata"].get("finalizers", []):
+            raise Violation(f"{key} has {undo} {status[undo]} and no finalizer")
 
     def _in_order(self, key: Key, body: Object, owners: dict[Thing, Key]) -> None:
         spec = body["spec"]
@@ -207,7 +246,7 @@ class Story(Surroundings):
         if body["status"].get("observedGeneration") != body["metadata"]["generation"]:
             raise Violation(f"{key}: generation {body['metadata']['generation']} was never looked at: {body['status']}")
         equal, mine = True, True
-        for thing, wanted in desired(body).items():
+        for thing, wanted in desired(body, self.server.endpoint(key, body)).items():
             shown = self.remotes.values(thing, coming=False)
             same = all(shown.get(name) == value for name, value in wanted.items())
             if spec.get("mode") == "Observe":
@@ -239,14 +278,16 @@ class Story(Surroundings):
         fresh = self._spec(key.kind)
 
         def change(spec: Object) -> None:
-            what = self.random.choice(["settings", "settings", "settings", "deletionPolicy", "suspend", "mode"])
+            what = self.random.choice(EDITS)
             if what == "settings":
-                for part in ("autoscaling", "chainlets", "budget", "budgets", "rateLimit"):
+                for part in SETTINGS:
                     spec.pop(part, None)
                     if part in fresh:
                         spec[part] = fresh[part]
-            else:
+            elif what in fresh:
                 spec[what] = fresh[what]
+            else:
+                spec.pop(what, None)
 
         self._say(f"edit {key}")
         self.server.edit(key, change)
@@ -266,6 +307,14 @@ class Story(Surroundings):
         if key not in self.server.objects:
             self.server.create(key, self._spec(key.kind))
 
+    def _strip(self) -> None:
+        """Replace a resource by its manifest, which has no finalizers."""
+        key = self._any()
+        if key is not None and "deletionTimestamp" not in self.server.objects[key]["metadata"]:
+            self._say(f"the finalizer of {key} is taken off")
+            self.server.replace(key)
+            self.invariants.stripped[self.server.objects[key]["metadata"]["uid"]] = now()
+
     def _request(self) -> None:
         key = self._any()
         if key is not None:
@@ -275,30 +324,131 @@ class Story(Surroundings):
     # what happens behind the operator's back
 
     def _drift(self) -> None:
-        thing = self.random.choice(THINGS)
+        thing = self.random.choice(list(self.remotes.things()))
         self._say(f"drift of {thing}")
         self.serial += 1
-        if thing[0] != "row":
-            self.remotes.change(thing, {"max_replica": self.serial})
+        if thing.kind != "row":
+            self.remotes.at(thing.endpoint).change(thing, {"max_replica": self.serial})
         elif self.random.random() < 0.3:
-            self.remotes.drop(thing)
+            self.remotes.gateways[thing.endpoint].drop(thing)
         else:
-            self.remotes.change(thing, {"budgets": [("1d", float(self.serial))]})
+            self.remotes.at(thing.endpoint).change(thing, self._budget())
         self.invariants.somebody_changed(thing)
+
+    def _make(self) -> None:
+        """Make a row, and as likely as not a resource for it at once."""
+        thing = self.random.choice([thing for thing in self.remotes.things() if thing.kind == "row"])
+        self._say(f"somebody makes {thing}")
+        self.remotes.gateways[thing.endpoint].make(thing, self._budget())
+        self.invariants.somebody_changed(thing)
+        free = [key for key in self._keys() if key not in self.server.objects and key.kind == "ModelConfigGovernance"]
+        for key in free:
+            spec = {**self._spec(key.kind), "modelName": thing.owner, "deletionPolicy": "Restore"}
+            if self.server.endpoint(key, {"spec": spec}) == thing.endpoint:
+                self._say(f"create {key}")
+                self.server.create(key, spec)
+                self.last = key
+                return
+
+    def _remake(self) -> None:
+        """Make a model anew that is known by its name."""
+        endpoint = self.random.choice(PLATFORMS)
+        self.serial += 1
+        self._say(f"{NAMED} of {endpoint} is made anew as {NAMED}{self.serial}")
+        self.invariants.remade(self.remotes.platforms[endpoint].remake(f"{NAMED}{self.serial}"))
+
+    def _promote(self) -> None:
+        """Begin a promotion that ends after a while."""
+        endpoint, owner = self.random.choice(PLATFORMS), self.random.choice([*MODELS, *CHAINS])
+        if (endpoint, owner) in self.promoting:
+            return
+        self.promoting.add((endpoint, owner))
+        self._say(f"promotion of {owner} of {endpoint}")
+        self.invariants.promotion(self.remotes.platforms[endpoint].promote(owner, done=None), ended=False)
+        length = min(self.random.uniform(10, 400), HOUR - now())
+        asyncio.get_running_loop().call_later(length, self._promoted, endpoint, owner)
+
+    def _promoted(self, endpoint: str, owner: str) -> None:
+        platform = self.remotes.platforms[endpoint]
+        before = {thing: self.remotes.values(thing, coming=False) for thing in platform.things}
+        self.promoting.discard((endpoint, owner))
+        self._say(f"promotion of {owner} of {endpoint} ends")
+        held = platform.promote(owner, done=self.random.random() < 0.7)
+        self.invariants.promotion(held, ended=True)
+        changed = {thing for thing, values in before.items() if values != self.remotes.values(thing, coming=False)}
+        for thing in sorted(changed.union(held)):
+            self.invariants.somebody_changed(thing)
+
+    def _budget(self) -> Object:
+        self.serial += 1
+        return {"budgets": [("1d", float(self.serial))]}
+
+    # connections and their Secrets
+
+    def _furnish(self, namespace: str) -> None:
+        """Make the Secret and the connections of a namespace that are not there."""
+        self.server.secrets[namespace] = self.remotes.key
+        there = {key.name for key in self.server.connections if key.namespace == namespace}
+        for name, endpoint in CONNECTIONS.items():
+            if name not in there:
+                self._lead(namespace, name, endpoint)
+
+    def _lead(self, namespace: str, name: str, endpoint: str) -> None:
+        reference = {"name": SECRET, "key": SECRET_KEY}
+        url = f"https://{endpoint}"
+        if endpoint in PLATFORMS:
+            remote = {"baseten": {"url": url, "apiKeySecretRef": reference}}
+        else:
+            remote = {"bifrost": {"url": url, "auth": {"bearerSecretRef": reference}}}
+        self.server.connect(namespace, name, {**remote, "rateLimit": {"requestsPerSecond": 80}})
+
+    def _move(self) -> None:
+        """Let a connection lead elsewhere."""
+        namespace, name = self.random.choice(NAMESPACES), self.random.choice(list(CONNECTIONS))
+        key = Key("Connection", namespace, name)
+        if key in self.server.connections:
+            there = str(self.server.connections[key])
+            endpoint = next(one for one in (*PLATFORMS, *GATEWAYS) if f"https://{one}'" in there)
+            pair = PLATFORMS if endpoint in PLATFORMS else GATEWAYS
+            other = pair[1 - pair.index(endpoint)]
+            self._say(f"{key} leads to {other}")
+            self._note_trouble()
+            self._lead(namespace, name, other)
+
+    def _connection_changed(self, connection: Key) -> None:
+        self._hold(lambda: self.invariants.moved(connection))
+
+    def _clear(self) -> None:
+        """Delete a namespace with all that is in it, in any order; it is furnished again after a while."""
+        namespace = self.random.choice(NAMESPACES)
+        self._say(f"clear {namespace}")
+        for key, body in self.server.objects.items():
+            endpoint = self.server.endpoint(key, body)
+            served = self.process and endpoint and self.process.pool.is_open(connection_of(key, body), endpoint)
+            if key.namespace == namespace and not served:
+                self.invariants.unserved.add(body["metadata"]["uid"])
+        doomed: list[Callable[[], object]] = [lambda: self.server.secrets.pop(namespace, None)]
+        doomed += [partial(self.server.delete, key) for key in self.server.objects if key.namespace == namespace]
+        doomed += [
+            partial(self.server.disconnect, key) for key in self.server.connections if key.namespace == namespace
+        ]
+        self.random.shuffle(doomed)
+        for delete in doomed:
+            delete()
+        asyncio.get_running_loop().call_later(self.random.uniform(1, CLEARED), self._furnish, namespace)
 
     def _rotate(self) -> None:
         self._say("rotate the key")
         self._note_trouble()
         self.remotes.key = f"key-{self.random.randrange(10**6)}"
-        self.invariants.everywhere += 1
-        if self.random.random() < 0.5:
-            self.secret = self.remotes.key
-        else:
-            self.secret = None
-            asyncio.get_running_loop().call_later(self.random.uniform(5, 200), self._new_secret)
+        wait = 0.0 if self.random.random() < 0.5 else self.random.uniform(5, 200)
+        for namespace in list(self.server.secrets):
+            if wait:
+                del self.server.secrets[namespace]
+            asyncio.get_running_loop().call_later(wait, self._new_secret, namespace)
 
-    def _new_secret(self) -> None:
-        self.secret = self.remotes.key
+    def _new_secret(self, namespace: str) -> None:
+        self.server.secrets[namespace] = self.remotes.key
 
     def _step_clock(self) -> None:
         self.clock_is_off += timedelta(seconds=self.random.choice([-86400, -3600, -60, 60, 3600, 86400]))
@@ -379,6 +529,7 @@ class Story(Surroundings):
     async def _begin(self, *, stale: float) -> Process:
         self._note_trouble()
         self.invariants.everywhere += 1
+        self.invariants.began = now()
         process = Process(self, stale=stale)
         await process.start()
         return process
@@ -403,23 +554,23 @@ class Story(Surroundings):
             "suspend": self.random.random() < 0.06,
             "deletionPolicy": self.random.choice(["Orphan", "Restore"]),
         }
+        if self.random.random() < 0.15:
+            name = "spare-bifrost" if kind == "ModelConfigGovernance" else "spare-baseten"
+            spec["connectionRef"] = {"name": name}
         if kind == "ModelConfigGovernance":
             return {**spec, **self._governance()}
         if kind == "ChainAutoscaling":
             names = self.random.sample(CHAINLETS, self.random.randrange(1, 4))
             chainlets = [{"name": name, "autoscaling": self._settings()} for name in names]
-            target = {"chainId": self.random.choice(CHAINS), "environment": "production"}
+            target = {"chainId": self.random.choice(CHAINS), "environment": PRODUCTION}
             return {**spec, "target": target, "chainlets": chainlets}
-        model = self.random.choice(MODELS)
-        how = self.random.choice(
-            [
-                {"deployment": f"{model}-f"},
-                {"deployment": f"{model}-d"},
-                {"deployment": "development"},
-                {"environment": "production"},
-            ]
-        )
-        named = {"modelName": f"name of {model}"} if self.random.random() < 0.3 else {"modelId": model}
+        model = self.random.choice([*MODELS, *MODELS, NAMED])
+        ways: list[Object] = [{"deployment": "development"}, {"environment": PRODUCTION}]
+        if model != NAMED:
+            ways += [{"deployment": f"{model}-f"}, {"deployment": f"{model}-d"}]
+        how = self.random.choice(ways)
+        by_name = model == NAMED or self.random.random() < 0.3
+        named = {"modelName": f"name of {model}"} if by_name else {"modelId": model}
         return {**spec, "target": {**named, **how}, "autoscaling": self._settings()}
 
     def _settings(self) -> Object:

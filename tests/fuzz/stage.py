@@ -152,11 +152,11 @@ class Stage:
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the only connection to Baseten."""
-        return Handle("Connection baseten", self._baseten, self._gates["https://api"])
+        return Handle("Connection baseten", self._baseten, self._gates["https://api"], "https://api")
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
         """Return the only connection to a gateway."""
-        return Handle("Connection bifrost", self._bifrost, self._gates["https://gateway"])
+        return Handle("Connection bifrost", self._bifrost, self._gates["https://gateway"], "https://gateway")
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[Controller]:

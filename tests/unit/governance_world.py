@@ -174,7 +174,7 @@ class Cluster(Finalizers):
         raise NotImplementedError
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
-        return Handle("Connection bifrost", self.client, self.gate)
+        return Handle("Connection bifrost", self.client, self.gate, self.endpoint)
 
     def add(self, name: str, *, model: str = MODEL, age: int = 0, **spec: Any) -> Key:
         """Create a resource that is so many seconds older than the world."""

@@ -86,6 +86,51 @@ def test_a_move_that_nobody_saw_restores_nothing_elsewhere() -> None:
     play(scene)
 
 
+def test_a_move_in_the_middle_of_a_look_leads_no_write_astray() -> None:
+    async def scene(world: World) -> None:
+        written_for: list[str] = []
+        key = Key("DeploymentAutoscaling", "ns", "a")
+
+        def answer(request: httpx.Request) -> None:
+            if request.method == "PATCH":
+                written_for.append(world.objects[key]["status"]["origin"]["endpoint"])
+
+        def move() -> None:
+            world.endpoint = "https://other"
+
+        world.answer = answer
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        world.on_confirm = move
+        assert world.add("a", {"maxReplica": 3}, deletionPolicy="Restore") == key
+        async with operator(world):
+            await asyncio.sleep(20)
+        assert written_for == ["https://other"], "what was read at the first one is not written, neither there nor here"
+        assert world.ready(key) == ("True", "Synced")
+
+    play(scene)
+
+
+def test_a_move_in_the_middle_of_a_restore_restores_nothing_elsewhere() -> None:
+    async def scene(world: World) -> None:
+        def move() -> None:
+            world.endpoint = "https://other"
+            world.values = {"a": {"min_replica": 1, "max_replica": 5}}
+
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore")
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            world.on_confirm = move
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert key not in world.objects
+        assert world.values["a"] == {"min_replica": 1, "max_replica": 5}
+        [message] = told(world, "NotRestored")
+        assert "https://other now" in message
+
+    play(scene)
+
+
 def test_a_move_to_where_nobody_answers_is_not_ready() -> None:
     async def scene(world: World) -> None:
         key = world.add("a", {"maxReplica": 3}, interval="1m")

@@ -124,7 +124,7 @@ class World(Finalizers):
         self.opened_anew += fresh
         if self.missing is not None:
             raise ConnectionNotFound(self.missing)
-        return Handle("Connection baseten", self.client, self.gate)
+        return Handle("Connection baseten", self.client, self.gate, self.endpoint)
 
     def writes(self) -> list[Any]:
         """Return the bodies of all writes."""

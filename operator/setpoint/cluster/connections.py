@@ -329,7 +329,7 @@ class ConnectionPool:
                     raise
                 client = entry.client
         await self._close_retired()
-        return Handle(name=title, client=client, gate=entry.gate)
+        return Handle(name=title, client=client, gate=entry.gate, place=place(url))
 
     def _client(
         self,

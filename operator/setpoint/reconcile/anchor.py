@@ -48,15 +48,20 @@ def anchored(resource: R, memory: Memory, found: Origin, title: str, *, as_wante
     return _cut_off(resource, memory, found)
 
 
-def check(memory: Memory, id_: str | None, title: str) -> None:
+def check(memory: Memory, found: Origin, title: str) -> None:
     """Hold what is to be put back against the thing the target is.
 
     Raises:
-        TargetNotFound: it was found on another thing.
+        TargetNotFound: it was found on another thing, or elsewhere.
     """
     known = memory.status.origin
-    if known is not None and known.id not in {None, id_}:
-        raise TargetNotFound(f"{title} is {id_ or 'not there'} now; {origin.left_behind(memory.status)}")
+    if known is None:
+        return
+    left_behind = origin.left_behind(memory.status)
+    if known.endpoint not in {"", found.endpoint}:
+        raise TargetNotFound(f"the connection leads to {found.endpoint} now; {left_behind}")
+    if known.id not in {None, found.id}:
+        raise TargetNotFound(f"{title} is {found.id or 'not there'} now; {left_behind}")
 
 
 def _cut_off(resource: R, memory: Memory, found: Origin) -> R:

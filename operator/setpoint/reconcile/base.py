@@ -144,12 +144,12 @@ class Reconciler(Kind[C, R, S, T]):
         """Work on an open connection, and close or open its gate by what it answers."""
         try:
             try:
-                outcome = await work(handle.client, resource, memory, attempt)
+                outcome = await work(handle.client, resource, memory, replace(attempt, endpoint=handle.place))
             except AuthenticationFailed:
                 renewed = await self.connect(resource, fresh=True)
                 if renewed.client is handle.client:
                     raise
-                outcome = await work(renewed.client, resource, memory, attempt)
+                outcome = await work(renewed.client, resource, memory, replace(attempt, endpoint=renewed.place))
         except AuthenticationFailed as error:
             pause = handle.gate.close(attempt.key, error, self._clock.monotonic())
             return self._reports.refused(resource, memory, error, due=pause)
@@ -170,7 +170,8 @@ class Reconciler(Kind[C, R, S, T]):
         return replace(outcome, events=(*notices, *outcome.events)) if notices else outcome
 
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
-        resource = anchor.at_endpoint(resource, memory, self._connections.place(resource))
+        if not attempt.restoring:
+            resource = anchor.at_endpoint(resource, memory, attempt.endpoint)
         target = await self._identified(client, resource, memory, attempt)
         if not self.READS_FIRST:
             renamed = await self._renamed(client, resource, memory, target)
@@ -312,13 +313,11 @@ class Reconciler(Kind[C, R, S, T]):
         return self._settled(resource, memory, verdict, drift=[], **fields)
 
     def _anchored(self, resource: R, memory: Memory, attempt: Attempt, target: T, *, as_wanted: bool = False) -> R:
-        here, id_, title = self._connections.place(resource), self.origin_id(target), self.title(target)
-        if here is None:
-            return resource
+        found, title = Origin(endpoint=attempt.endpoint, id=self.origin_id(target)), self.title(target)
         if attempt.restoring:
-            anchor.check(memory, id_, title)
+            anchor.check(memory, found, title)
             return resource
-        return anchor.anchored(resource, memory, Origin(endpoint=here, id=id_), title, as_wanted=as_wanted)
+        return anchor.anchored(resource, memory, found, title, as_wanted=as_wanted)
 
     async def _renamed(self, client: C, resource: R, memory: Memory, target: T) -> Verdict | None:
         """Return why nothing may be written to what the spec's name means by now; None where it may."""
@@ -415,6 +414,9 @@ class Reconciler(Kind[C, R, S, T]):
         if self._needs_hold(resource, memory, target):
             await attempt.hold(memory.status)
         await attempt.confirm()
+        if self._connections.place(resource) != attempt.endpoint:
+            # It leads elsewhere since this look began.
+            return self._soon(0.0)
         before = memory.pending
         unclear, unexpected = False, None
         try:

@@ -77,6 +77,8 @@ class Attempt:
     """Says that the resource manages something that has several names; tells whether another one does, too."""
     manager: Callable[[Thing], Key | None]
     """Tells which resource manages a thing."""
+    endpoint: str = ""
+    """Where the connection of this look leads to: all it finds out is about what is there, wherever it leads meanwhile."""
     restoring: bool = False
     """What was found before the first write is put back: it goes out word for word, whatever a spec may say."""
 

@@ -164,6 +164,8 @@ class Handle(Generic[C]):
     name: str
     client: C
     gate: "Gate[Key]"
+    place: str
+    """Where the client leads to, as `Connections.place` says it."""
 
 
 class Connections(Protocol):

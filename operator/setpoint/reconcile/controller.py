@@ -144,7 +144,11 @@ class Controller:
             self._queue.add(key, Priority.URGENT)
 
     def connection_changed(self, key: Key) -> None:
-        """Tell that the connection the resource refers to changed: it is looked at within moments."""
+        """Tell that the connection the resource refers to changed: it is looked at within moments.
+
+        What it claims where the connection leads now it claims at once: the look may have to wait for a Secret.
+        """
+        self._staked(key)
         self._queue.add_after(key, self._random.uniform(0, WAKE_SPREAD))
 
     def gone(self, key: Key) -> None:

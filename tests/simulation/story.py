@@ -8,6 +8,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from setpoint.reconcile.conditions import Reason
+from setpoint.reconcile.memory import REFUSED_AGAIN
 from setpoint.reconcile.ports import Event, Key
 from setpoint.resources import Managed
 from setpoint.resources.common import FINALIZER, REQUESTED_AT
@@ -192,6 +194,9 @@ class Story(Surroundings):
             self._clear()
             await self._rest(CLEARED)
         await self._rest(QUIET)
+        if any(ready(body)[1] == Reason.INVALID_SETTINGS for body in self.server.objects.values()):
+            # What a remote once refused is sent again that rarely, where neither spec nor remote change.
+            await self._rest(REFUSED_AGAIN)
         if self.violation is None:
             self._hold(self._over)
 

@@ -12,11 +12,12 @@ from tests.simulation.story import Result, play
 def played(seeds: Iterable[int], *, plant: str | None = None) -> Iterator[Result]:
     """Yield what came of every seed, in the order they end; with a bug planted, if one is named."""
     context = multiprocessing.get_context("fork")
-    with context.Pool(os.cpu_count(), initializer=_prepare, initargs=(plant,)) as pool:
+    with context.Pool(os.cpu_count(), initializer=prepare, initargs=(plant,)) as pool:
         yield from pool.imap_unordered(play, seeds, chunksize=2)
 
 
-def _prepare(plant: str | None) -> None:
+def prepare(plant: str | None) -> None:
+    """Make a process of the pool ready for stories, with a bug planted, if one is named."""
     # A story's log is its own; the operator's would be as long as an hour of it.
     logging.disable(logging.CRITICAL)
     if plant is not None:

@@ -606,6 +606,9 @@ class Story(Surroundings):
     # the record
 
     def _hold(self, check: Callable[[], None]) -> None:
+        if self.violation is not None:
+            # What is remembered stopped there; the story ends soon.
+            return
         try:
             check()
         except Violation as violation:

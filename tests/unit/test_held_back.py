@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from setpoint.reconcile.corrections import SEVERAL
-from setpoint.resources.common import REQUESTED_AT
 from tests.unit.test_reconcile import World, operator, play, reply
 
 HOUR = 3600.0
@@ -40,11 +39,6 @@ class Production:
         return reply(200, {"environments": [item]})
 
 
-def told(world: World, reason: str) -> list[str]:
-    """Return the messages of the Events of a reason."""
-    return [event.message for event in world.events if event.reason == reason]
-
-
 def test_drift_is_not_corrected_while_a_promotion_runs() -> None:
     async def scene(world: World) -> None:
         production = Production(world)
@@ -62,7 +56,7 @@ def test_drift_is_not_corrected_while_a_promotion_runs() -> None:
             await asyncio.sleep(100)
             assert world.ready(key) == ("True", "Synced")
         assert len(world.writes()) == before + 1
-        [message] = told(world, "DriftCorrected")
+        [message] = world.told("DriftCorrected")
         assert "a promotion ended since the last read" in message
 
     play(scene)
@@ -100,10 +94,10 @@ def test_a_promotion_between_two_reads_is_seen_by_the_deployment_that_serves() -
             production.current = "d2"
             world.values["production"]["max_replica"] = 9
             await asyncio.sleep(100)
-            assert "a promotion ended" in told(world, "DriftCorrected")[0]
+            assert "a promotion ended" in world.told("DriftCorrected")[0]
             world.values["production"]["max_replica"] = 9
             await asyncio.sleep(100)
-        assert "a promotion ended" not in told(world, "DriftCorrected")[1]
+        assert "a promotion ended" not in world.told("DriftCorrected")[1]
 
     play(scene)
 
@@ -162,8 +156,7 @@ def test_a_refused_spec_is_tried_again_when_somebody_does_something(how: str) ->
                 case "edit":
                     world.edit(key, interval="2m")
                 case "requestedAt":
-                    metadata = world.objects[key]["metadata"]
-                    world.objects[key]["metadata"] = {**metadata, "annotations": {REQUESTED_AT: "now"}}
+                    world.request(key, "now")
                 case _:
                     world.values["a"]["max_replica"] = 300
             controller.changed(key)
@@ -239,10 +232,10 @@ def test_a_page_that_answers_a_write_is_told_and_the_write_is_sent_again_ever_mo
             assert 10 <= pauses[0] <= 20
             assert pauses[:6] == sorted(pauses[:6])
             assert pauses[-1] >= 500, "in the end once per interval"
-            written, metadata = len(times), world.objects[key]["metadata"]
+            written = len(times)
             for number, answer in enumerate([world.answer, lambda _: None], start=1):
                 world.answer = answer
-                world.objects[key]["metadata"] = {**metadata, "annotations": {REQUESTED_AT: str(number)}}
+                world.request(key, str(number))
                 controller.changed(key)
                 await asyncio.sleep(8)
                 assert len(world.writes()) == written + number, "asked for once, sent once"
@@ -263,7 +256,7 @@ def test_a_field_that_is_corrected_again_and_again_is_contested_until_it_is_left
                 await asyncio.sleep(100)
             assert world.ready(key) == ("True", "Synced")
             assert world.has(key, "Contested")
-            [message] = told(world, "RepeatedlyCorrected")
+            [message] = world.told("RepeatedlyCorrected")
             assert "maxReplica was corrected 3 times within an hour, last from 9 back to 3" in message
         async with operator(world):
             await asyncio.sleep(400)
@@ -284,7 +277,7 @@ def test_different_fields_that_drift_once_each_are_no_contest() -> None:
             for field in ("min_replica", "max_replica", "scale_down_delay"):
                 world.values["a"][field] += 1
                 await asyncio.sleep(100)
-            assert len(told(world, "DriftCorrected")) == 3
+            assert len(world.told("DriftCorrected")) == 3
             assert not world.has(key, "Contested")
 
     play(scene)
@@ -293,7 +286,7 @@ def test_different_fields_that_drift_once_each_are_no_contest() -> None:
 def test_an_empty_request_is_none() -> None:
     async def scene(world: World) -> None:
         key = world.add("a", {"maxReplica": 3}, interval="5m")
-        world.objects[key]["metadata"]["annotations"] = {REQUESTED_AT: ""}
+        world.request(key, "")
         async with operator(world):
             await asyncio.sleep(HOUR)
         assert world.opened_anew == 0

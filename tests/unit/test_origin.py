@@ -8,7 +8,7 @@ import pytest
 
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.ports import Key
-from setpoint.resources.common import FINALIZER, REQUESTED_AT
+from setpoint.resources.common import FINALIZER
 from tests.unit.test_reconcile import World, operator, play, reply
 
 NAMED = {"modelName": "llama", "deployment": "a"}
@@ -18,11 +18,6 @@ def delete(world: World, controller: Controller, key: Key) -> None:
     """Delete a resource, and let the watch tell."""
     world.delete(key)
     controller.changed(key) if key in world.objects else controller.gone(key)
-
-
-def told(world: World, reason: str) -> list[str]:
-    """Return the messages of the Events of a reason."""
-    return [event.message for event in world.events if event.reason == reason]
 
 
 class Models:
@@ -56,11 +51,11 @@ def test_a_move_takes_a_new_baseline_and_says_what_was_left_behind() -> None:
             delete(world, controller, key)
             await asyncio.sleep(20)
         assert world.values["a"] == {"min_replica": 1, "max_replica": 5}, "what it had, not what the other one had"
-        [message] = told(world, "TargetMoved")
+        [message] = world.told("TargetMoved")
         assert "https://other now" in message
         assert 'm/a at https://api keeps {"maxReplica":3}' in message
         assert '"maxReplica":8' in message
-        assert told(world, "DriftCorrected") == []
+        assert world.told("DriftCorrected") == []
 
     play(scene)
 
@@ -78,8 +73,8 @@ def test_a_move_that_nobody_saw_restores_nothing_elsewhere() -> None:
             await asyncio.sleep(20)
         assert key not in world.objects
         assert world.values["a"] == {"min_replica": 1, "max_replica": 5}
-        assert told(world, "Restored") == []
-        [message] = told(world, "NotRestored")
+        assert world.told("Restored") == []
+        [message] = world.told("NotRestored")
         assert "https://other now" in message
         assert '"maxReplica":8' in message
 
@@ -125,7 +120,7 @@ def test_a_move_in_the_middle_of_a_restore_restores_nothing_elsewhere() -> None:
             await asyncio.sleep(20)
         assert key not in world.objects
         assert world.values["a"] == {"min_replica": 1, "max_replica": 5}
-        [message] = told(world, "NotRestored")
+        [message] = world.told("NotRestored")
         assert "https://other now" in message
 
     play(scene)
@@ -156,7 +151,7 @@ def test_a_successor_under_the_same_name_has_its_own_baseline() -> None:
             await asyncio.sleep(500)
             assert world.ready(key) == ("True", "Synced")
             assert world.objects[key]["status"]["baseline"]["maxReplica"] == 5
-            [message] = told(world, "TargetChanged")
+            [message] = world.told("TargetChanged")
             assert "was m1/a before and is m2/a now" in message
             delete(world, controller, key)
             await asyncio.sleep(20)
@@ -185,8 +180,7 @@ def test_a_renamed_target_is_not_written_to_before_somebody_confirms_it(confirme
                 case "edit":
                     world.edit(key, interval="2m")
                 case "requestedAt":
-                    metadata = world.objects[key]["metadata"]
-                    world.objects[key]["metadata"] = {**metadata, "annotations": {REQUESTED_AT: "now"}}
+                    world.request(key, "now")
                 case _:
                     pass
             controller.changed(key)
@@ -214,7 +208,7 @@ def test_a_renamed_target_is_restored_by_its_id() -> None:
             await asyncio.sleep(20)
         patched = [path for _, method, path, _ in world.requests if method == "PATCH"]
         assert {path.split("/")[3] for path in patched} == {"m1"}
-        assert len(told(world, "Restored")) == 1
+        assert len(world.told("Restored")) == 1
 
     play(scene)
 
@@ -264,7 +258,7 @@ def test_a_status_that_was_lost_is_told_and_nothing_is_made_up_for_it() -> None:
         world.objects[key] = {**world.objects[key], "status": {"observedGeneration": -1}}
         async with operator(world) as controller:
             await asyncio.sleep(20)
-            assert len(told(world, "BaselineLost")) == 1
+            assert len(world.told("BaselineLost")) == 1
             assert world.ready(key) == ("True", "Synced")
             assert "baseline" not in world.objects[key]["status"]
             writes = len(world.writes())
@@ -272,7 +266,7 @@ def test_a_status_that_was_lost_is_told_and_nothing_is_made_up_for_it() -> None:
             await asyncio.sleep(20)
         assert key not in world.objects
         assert len(world.writes()) == writes
-        [message] = told(world, "NotRestored")
+        [message] = world.told("NotRestored")
         assert "status was lost" in message
 
     play(scene)

@@ -22,7 +22,7 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
-from setpoint.resources.common import Managed, StatusBase
+from setpoint.resources.common import REQUESTED_AT, Managed, StatusBase
 from tests.unit.finalizers import Finalizers, identity
 from tests.virtual_time import Clock, now, run
 
@@ -149,6 +149,15 @@ class World(Finalizers):
             "metadata": {**body["metadata"], "generation": body["metadata"]["generation"] + 1},
             "spec": {**body["spec"], **spec},
         }
+
+    def request(self, key: Key, value: str) -> None:
+        """Ask for a reconcile now."""
+        metadata = {**self.objects[key]["metadata"], "annotations": {REQUESTED_AT: value}}
+        self.objects[key] = {**self.objects[key], "metadata": metadata}
+
+    def told(self, reason: str) -> list[str]:
+        """Return the messages of the Events of a reason."""
+        return [event.message for event in self.events if event.reason == reason]
 
     def ready(self, key: Key) -> tuple[str, str]:
         """Return status and reason of the Ready condition."""

@@ -91,6 +91,29 @@ def test_trouble_that_passes_does_not_keep_it_from_being_restored() -> None:
     play(scene)
 
 
+def test_a_page_that_answers_the_last_write_does_not_end_the_restore_before_it_was_read() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore")
+
+        def page(request: httpx.Request) -> httpx.Response | None:
+            if request.method != "PATCH":
+                return None
+            asyncio.get_running_loop().call_later(3, lambda: world.values["a"].update({"max_replica": 8}))
+            html = httpx.ByteStream(b"<html>hello</html>")
+            return httpx.Response(200, headers={"content-type": "text/html"}, stream=html)
+
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            world.answer = page
+            delete(world, controller, key)
+            await asyncio.sleep(30)
+            assert key not in world.objects
+        assert [reason for reason, _ in told(world)] == ["Restored"]
+
+    play(scene)
+
+
 def test_a_verdict_that_did_not_arrive_is_not_sent_with_the_baseline() -> None:
     async def scene(world: World) -> None:
         key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m")

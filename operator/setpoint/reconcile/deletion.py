@@ -77,7 +77,10 @@ def _judged(
     said = outcome.status or memory.status
     ready = said.condition(Type.READY)
     if outcome.status is not None and ready is not None:
-        if said.is_true(Type.STALLED) or said.is_true(Type.DRIFTED) or ready.reason in _MISSING:
+        # What answered the write was something else, but a read may show all the same that it was done.
+        unclear = memory.pending is not None and memory.pending.unclear
+        stalled = said.is_true(Type.STALLED) and not unclear
+        if stalled or said.is_true(Type.DRIFTED) or ready.reason in _MISSING:
             return replace(left(policy, f"{ready.message}; {left_behind(said)}"), wake=outcome.wake)
         if ready.status == "True":
             return _restored(reconciler, resource, outcome)

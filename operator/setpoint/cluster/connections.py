@@ -174,8 +174,7 @@ class ConnectionPool:
     async def keep(self, there: Collection[Key]) -> None:
         """Let go of all connections but these: the others are not there any more, and serve only what goes with them."""
         now = self._clock.monotonic()
-        opened: tuple[dict[Key, _Open[Any]], ...] = (self._baseten, self._bifrost)
-        for entries in opened:
+        for entries in self._opened():
             for key, entry in list(entries.items()):
                 if key in there:
                     entry.gone_at = None
@@ -237,16 +236,19 @@ class ConnectionPool:
     def _departed(self, resource: Managed, endpoint: str) -> Connection | ClusterConnection | None:
         """Return the connection that the resource referred to and that is gone, but is still open."""
         reference = resource.spec.connection_ref
-        opened: tuple[dict[Key, _Open[Any]], ...] = (self._baseten, self._bifrost)
         for kind in reference.kinds:
             key = Key(kind, resource.metadata.namespace if kind == Connection.kind() else "", reference.name)
-            for entries in opened:
+            for entries in self._opened():
                 entry = entries.get(key)
                 if entry is None or entry.connection is None or self._store.connection(*key) is not None:
                     continue
                 if self._leads_to(entry.connection, endpoint):
                     return entry.connection
         return None
+
+    def _opened(self) -> tuple[dict[Key, _Open[Any]], ...]:
+        """Return what is open, by connection, of each remote."""
+        return self._baseten, self._bifrost
 
     def _leads_to(self, connection: Connection | ClusterConnection, endpoint: str) -> bool:
         return place(self.url(connection)) == endpoint

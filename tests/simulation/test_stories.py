@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation import test_scenes
 from tests.simulation.planted import PLANTS
 from tests.simulation.run import played, prepare
 from tests.unit import test_reconcile
@@ -18,7 +19,6 @@ ENOUGH = 400
 """Stories within which every planted bug is found; most take a few."""
 FIRST = {
     "no_uid_precondition": 9,
-    "status_in_pieces": 47,
     "own_status_over_everybodys": 104,
     "successors_forgotten": 52,
     "no_audit": 34,
@@ -29,9 +29,10 @@ FIRST = {
 """Stories that found the bugs that few find, played first; where they find them no more, the others are played."""
 
 RARE: Mapping[str, Callable[[], None]] = {
+    "status_in_pieces": test_scenes.test_a_status_that_another_process_wrote_meanwhile_is_not_written_over,
     "late_news_are_no_claims": test_reconcile.test_what_a_predecessor_found_out_counts_as_a_claim_even_when_it_comes_late,
 }
-"""Bugs that were found by one story in many thousands; a scene of their own plays what it told."""
+"""Bugs that one story in a thousand or fewer finds; a scene of their own plays what it told."""
 
 _ONE = (
     "from tests.simulation.story import play; r = play({seed}); print(r.log, r.checks, r.writes, r.deaths, r.violation)"
@@ -57,7 +58,7 @@ def test_a_planted_bug_that_hardly_a_story_meets_fails_the_scene_made_of_it(plan
 def _fails(scene: Callable[[], None]) -> bool:
     try:
         scene()
-    except AssertionError:
+    except (AssertionError, pytest.fail.Exception):
         return True
     return False
 

@@ -23,6 +23,7 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import MANAGED_KINDS, Managed
+from setpoint.resources.common import Origin
 from tests.fuzz.remote import Remote
 from tests.fuzz.schema import allows, kept, part_schema, spec_schema
 from tests.simulators.baseten import routes as baseten_routes
@@ -150,13 +151,19 @@ class Stage:
         """Return where the API is."""
         return "https://gateway" if resource.kind() == "ModelConfigGovernance" else "https://api"
 
+    def origin(self, resource: Managed) -> Origin:
+        """Return the same as a status keeps it."""
+        return Origin(endpoint=self.place(resource))
+
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the only connection to Baseten."""
-        return Handle("Connection baseten", self._baseten, self._gates["https://api"], "https://api")
+        return Handle("Connection baseten", self._baseten, self._gates["https://api"], Origin(endpoint="https://api"))
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
         """Return the only connection to a gateway."""
-        return Handle("Connection bifrost", self._bifrost, self._gates["https://gateway"], "https://gateway")
+        return Handle(
+            "Connection bifrost", self._bifrost, self._gates["https://gateway"], Origin(endpoint="https://gateway")
+        )
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[Controller]:

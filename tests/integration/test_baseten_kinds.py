@@ -17,7 +17,7 @@ from setpoint.remotes.errors import InvalidSettings, RemoteError, TargetNotFound
 from setpoint.remotes.limits import Limits
 from setpoint.resources import ChainAutoscaling, DeploymentAutoscaling
 from setpoint.resources.autoscaling import AutoscalingSettings
-from setpoint.resources.common import Managed
+from setpoint.resources.common import Managed, Origin
 from setpoint.resources.connection import AuthScheme
 from setpoint.resources.serving import ChainletServing, ChainServing, DeploymentServing
 from tests.simulators.baseten.specs import DeploymentSpec, EnvironmentSpec
@@ -33,6 +33,9 @@ class NoConnections(Connections):
     """There are none: what is tested here gets its client handed in."""
 
     def place(self, resource: Managed) -> str | None:
+        return None
+
+    def origin(self, resource: Managed) -> Origin | None:
         return None
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,66 @@ async def test_a_secret_that_is_gone_does_not_keep_what_goes_from_being_restored
         await fresh.baseten(deleted(resource, baseten.url))
     await pool.aclose()
     await fresh.aclose()
+
+
+def cluster_connection(url: str, secret_namespace: str, served: str) -> dict[str, Any]:
+    """Return an administrator's connection of the same name to the same place."""
+    reference = {"name": "baseten", "key": "api-key", "namespace": secret_namespace}
+    return {
+        "kind": "ClusterConnection",
+        "metadata": {"name": "baseten", "uid": "cluster"},
+        "spec": {"baseten": {"url": url, "apiKeySecretRef": reference}, "namespaces": {"names": [served]}},
+    }
+
+
+async def test_what_goes_keeps_to_the_connection_that_found_it(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    """Otherwise what a connection of one's own found would be put back with the administrators' key."""
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    store.put_connection(connection("baseten", namespace, baseten.url))
+    store.put_connection(cluster_connection(baseten.url, namespace, namespace))
+    pool = pool_of(kube, store, clock)
+    resource = resource_of(namespace)
+    own = (await pool.baseten(resource)).origin
+    status = resource.status.model_copy(update={"origin": own.model_copy(update={"id": "m-greeter/d-free"})})
+    going = deleted(resource, baseten.url).model_copy(update={"status": status})
+
+    store.drop_connection("Connection", namespace, "baseten")
+    await pool.keep(())
+    assert (await pool.baseten(going)).origin == own, "it is still open"
+    clock.passed = AFTERLIFE + 2
+    await pool.keep(())
+    fallback = (await pool.baseten(going)).origin
+    assert fallback.endpoint == own.endpoint
+    assert fallback.connection is not None
+    assert fallback.connection.kind == "ClusterConnection"
+    assert not own.leads_to(fallback)
+    await pool.aclose()
+
+
+async def test_a_rotated_key_is_the_same_credential_and_another_key_of_the_secret_is_not(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    body = connection("baseten", namespace, baseten.url)
+    store.put_connection(body)
+    pool = pool_of(kube, store, clock)
+    resource = resource_of(namespace)
+    before = await pool.baseten(resource)
+    controlplane.apply(secret("baseten", namespace, "rotated"))
+    after = await pool.baseten(resource, fresh=True)
+    assert after.client is not before.client
+    assert after.origin == before.origin
+
+    spec = {**body["spec"], "baseten": {**body["spec"]["baseten"], "apiKeySecretRef": {"name": "other", "key": "k"}}}
+    store.put_connection({**body, "spec": spec})
+    there = pool.origin(resource)
+    assert there is not None
+    assert there.endpoint == before.origin.endpoint
+    assert not before.origin.leads_to(there)
+    await pool.aclose()

@@ -22,7 +22,7 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import ModelConfigGovernance
-from setpoint.resources.common import Managed, StatusBase
+from setpoint.resources.common import Managed, Origin, OriginConnection, StatusBase
 from tests.simulators.api import Reply, answer
 from tests.simulators.bifrost.auth import BifrostApi
 from tests.simulators.bifrost.control import BifrostCommands
@@ -113,8 +113,10 @@ class Cluster(Finalizers):
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.objects: dict[Key, dict[str, Any]] = {}
-        self.endpoint = "https://gateway"
+        self.endpoint: str | None = "https://gateway"
         """Where the connection leads to."""
+        self.way: OriginConnection | None = None
+        """Which connection it is."""
         self.status_writes = 0
         self.events: list[Event] = []
         self.lost_status = False
@@ -170,11 +172,16 @@ class Cluster(Finalizers):
     def place(self, resource: Managed) -> str | None:
         return self.endpoint
 
+    def origin(self, resource: Managed) -> Origin | None:
+        return None if self.endpoint is None else Origin(endpoint=self.endpoint, connection=self.way)
+
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         raise NotImplementedError
 
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
-        return Handle("Connection bifrost", self.client, self.gate, self.endpoint)
+        return Handle(
+            "Connection bifrost", self.client, self.gate, Origin(endpoint=self.endpoint or "", connection=self.way)
+        )
 
     def add(self, name: str, *, model: str = MODEL, age: int = 0, **spec: Any) -> Key:
         """Create a resource that is so many seconds older than the world."""

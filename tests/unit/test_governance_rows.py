@@ -13,6 +13,7 @@ from setpoint.reconcile.outcome import Attempt, ObservationOutdated
 from setpoint.reconcile.ports import Key
 from setpoint.remotes.bifrost_shapes import Identity, ModelConfig
 from setpoint.remotes.errors import RemoteFailure
+from setpoint.resources.common import OriginConnection
 from setpoint.resources.model_config_governance import Budget, GovernanceSettings, Scope
 from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, Generation, RowSpec
 from tests.unit.governance_world import MODEL, PROVIDER, Cluster, Gateway, operator
@@ -204,6 +205,57 @@ def test_after_a_conflict_the_baseline_is_what_somebody_faster_made() -> None:
             delete(cluster, controller, key)
             await asyncio.sleep(60)
         assert [(one.max_limit, one.reset_duration) for one in gateway.commands.state("new").budgets] == [(7, "1d")]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_was_created_through_one_connection_is_not_deleted_through_another(*, seen: bool) -> None:
+    """Otherwise a gateway of one's own that answers with the id of a real row would have that row deleted."""
+
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        gateway.commands.seed([])
+        cluster.way = OriginConnection(kind="Connection", name="bifrost", uid="u-1", credential="c")
+        key = cluster.add("gpt", budget=MONTH, deletionPolicy="Delete")
+        async with operator(cluster) as controller:
+            await asyncio.sleep(30)
+            assert cluster.objects[key]["status"]["created"] is True
+            cluster.way = OriginConnection(kind="ClusterConnection", name="bifrost", uid="u-2", credential="c")
+            if seen:
+                await asyncio.sleep(HOUR)
+                assert "created" not in cluster.objects[key]["status"]
+                assert cluster.ready(key) == ("True", "Synced")
+            delete(cluster, controller, key)
+            await asyncio.sleep(60)
+        assert len(gateway.commands.rows()) == 1
+        assert gateway.count("DELETE") == 0
+        assert key not in cluster.objects
+        [said] = told(cluster, "TargetMoved" if seen else "NotDeleted")
+        assert "ClusterConnection bifrost is used now, and not Connection bifrost" in said
+        assert "this resource created it" in said
+
+    play(scene)
+
+
+def test_a_budget_that_no_spec_could_ask_for_is_not_put_back() -> None:
+    async def scene(cluster: Cluster, gateway: Gateway) -> None:
+        budgets = [BudgetSpec(max_limit=-5, reset_duration="1M")]
+        gateway.commands.seed([RowSpec(id="row", model_name=MODEL, provider=PROVIDER, budgets=budgets)])
+        key = cluster.add(
+            "gpt",
+            budget=MONTH,
+            rateLimit={"requestMaxLimit": 9, "requestResetDuration": "1m"},
+            deletionPolicy="Restore",
+        )
+        async with operator(cluster) as controller:
+            await asyncio.sleep(30)
+            assert cluster.ready(key) == ("True", "Synced")
+            delete(cluster, controller, key)
+            await asyncio.sleep(60)
+        assert [one.max_limit for one in gateway.commands.state("row").budgets] == [100]
+        assert gateway.commands.state("row").rate_limit is None, "there was none"
+        [said] = told(cluster, "NotRestored")
+        assert "budgets[1M].maxLimit was -5 before the first write, which is not greater than 0" in said
 
     play(scene)
 

@@ -8,7 +8,7 @@ import pytest
 
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.ports import Key
-from setpoint.resources.common import FINALIZER
+from setpoint.resources.common import FINALIZER, OriginConnection
 from tests.unit.test_reconcile import World, operator, play, reply
 
 NAMED = {"modelName": "llama", "deployment": "a"}
@@ -77,6 +77,98 @@ def test_a_move_that_nobody_saw_restores_nothing_elsewhere() -> None:
         [message] = world.told("NotRestored")
         assert "https://other now" in message
         assert '"maxReplica":8' in message
+
+    play(scene)
+
+
+TEAM = OriginConnection(kind="Connection", name="baseten", uid="u-1", credential="c-1")
+OTHERS = {
+    "kind": OriginConnection(kind="ClusterConnection", name="baseten", uid="u-2", credential="c-1"),
+    "name": OriginConnection(kind="Connection", name="other", uid="u-1", credential="c-1"),
+    "uid": OriginConnection(kind="Connection", name="baseten", uid="u-2", credential="c-1"),
+    "credential": OriginConnection(kind="Connection", name="baseten", uid="u-1", credential="c-2"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
+def test_what_another_connection_found_is_not_put_back(other: str, *, seen: bool) -> None:
+    """Whoever has a connection of his own may let it say anything of the very things that others lead to."""
+
+    async def scene(world: World) -> None:
+        world.way = TEAM
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore", interval="1m")
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            assert world.objects[key]["status"]["baseline"]["maxReplica"] == 8
+            world.way = OTHERS[other]
+            world.values["a"] = {"min_replica": 0, "max_replica": 5}
+            if seen:
+                await asyncio.sleep(100)
+                status = world.objects[key]["status"]
+                assert status["baseline"]["maxReplica"] == 5
+                assert status["origin"]["connection"] == OTHERS[other].dump()
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert key not in world.objects
+        assert world.values["a"]["max_replica"] == 5, "what it had, not what the other connection said"
+        [message] = world.told("TargetMoved" if seen else "NotRestored")
+        assert '"maxReplica":8' in message
+        assert "Connection" in message
+
+    play(scene)
+
+
+def test_a_status_that_names_no_connection_goes_on_with_the_one_there_is() -> None:
+    """As after an update from a release that did not save it, or a move to another cluster."""
+
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 0, "max_replica": 8}
+        key = world.add("a", {"maxReplica": 3}, deletionPolicy="Restore")
+        async with operator(world):
+            await asyncio.sleep(20)
+        world.way = TEAM
+        world.objects[key]["status"]["origin"]["connection"] = {"kind": "Connection", "name": "baseten"}
+        world.request(key, "now")
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            assert world.objects[key]["status"]["origin"]["connection"] == TEAM.dump()
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert world.values["a"]["max_replica"] == 8
+        assert len(world.told("Restored")) == 1
+
+    play(scene)
+
+
+def test_what_no_spec_could_ask_for_is_not_put_back() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"min_replica": 2, "max_replica": 8, "scale_down_delay": 90000}
+        key = world.add("a", {"minReplica": 1, "scaleDownDelay": 60}, deletionPolicy="Restore")
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert world.values["a"] == {"min_replica": 2, "max_replica": 8, "scale_down_delay": 60}
+        [message] = world.told("NotRestored")
+        assert "scaleDownDelay was 90000 before the first write, which is beyond its range of 0 to 3600" in message
+
+    play(scene)
+
+
+def test_where_nothing_can_be_put_back_it_is_said() -> None:
+    async def scene(world: World) -> None:
+        world.values["a"] = {"max_replica": 8, "scale_down_delay": 90000}
+        key = world.add("a", {"scaleDownDelay": 60}, deletionPolicy="Restore")
+        async with operator(world) as controller:
+            await asyncio.sleep(20)
+            delete(world, controller, key)
+            await asyncio.sleep(20)
+        assert key not in world.objects
+        assert world.values["a"]["scale_down_delay"] == 60
+        [message] = world.told("NotRestored")
+        assert "scaleDownDelay was 90000" in message
 
     play(scene)
 

@@ -22,7 +22,7 @@ from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
-from setpoint.resources.common import REQUESTED_AT, Managed, StatusBase
+from setpoint.resources.common import REQUESTED_AT, Managed, Origin, OriginConnection, StatusBase
 from tests.unit.finalizers import Finalizers, identity
 from tests.virtual_time import Clock, now, run
 
@@ -46,8 +46,10 @@ class World(Finalizers):
         self.status_writes: list[dict[str, Any]] = []
         self.events: list[Event] = []
         self.gate: Gate[Key] = Gate()
-        self.endpoint = "https://api"
+        self.endpoint: str | None = "https://api"
         """Where the connection leads to."""
+        self.way: OriginConnection | None = None
+        """Which connection it is."""
         self.opened_anew = 0
         """How often the connection was to read its Secret again."""
         self.missing: str | None = None
@@ -117,6 +119,9 @@ class World(Finalizers):
     def place(self, resource: Managed) -> str | None:
         return self.endpoint
 
+    def origin(self, resource: Managed) -> Origin | None:
+        return None if self.endpoint is None else Origin(endpoint=self.endpoint, connection=self.way)
+
     async def bifrost(self, resource: Managed, *, fresh: bool = False) -> Handle[Bifrost]:
         raise NotImplementedError
 
@@ -124,7 +129,9 @@ class World(Finalizers):
         self.opened_anew += fresh
         if self.missing is not None:
             raise ConnectionNotFound(self.missing)
-        return Handle("Connection baseten", self.client, self.gate, self.endpoint)
+        return Handle(
+            "Connection baseten", self.client, self.gate, Origin(endpoint=self.endpoint or "", connection=self.way)
+        )
 
     def writes(self) -> list[Any]:
         """Return the bodies of all writes."""

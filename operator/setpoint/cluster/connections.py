@@ -30,7 +30,14 @@ from setpoint.remotes.limits import Limits
 from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check
 from setpoint.resources import ClusterConnection, Connection, Managed
-from setpoint.resources.connection import BasetenConnection, BifrostConnection, NamespacedSecretKeyRef, SecretKeyRef
+from setpoint.resources.common import Origin, OriginConnection
+from setpoint.resources.connection import (
+    BasetenConnection,
+    BifrostConnection,
+    NamespacedSecretKeyRef,
+    SecretKeyRef,
+    credential_digest,
+)
 
 RETIREMENT = 330.0
 """Seconds after which a replaced client is closed: longer than any request of its may take."""
@@ -110,9 +117,13 @@ class ConnectionPool:
 
     def place(self, resource: Managed) -> str | None:
         """Return where the resource's connection leads to; None where there is no such connection."""
+        origin = self.origin(resource)
+        return None if origin is None else origin.endpoint
+
+    def origin(self, resource: Managed) -> Origin | None:
+        """Return that place with the connection that leads there; None where there is no such connection."""
         connection = self._known(resource)
-        url = "" if connection is None else self.url(connection)
-        return place(url) if url else None
+        return None if connection is None or not self.url(connection) else _origin(connection, self.url(connection))
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the open connection to Baseten of a resource; `fresh` reads its Secret again.
@@ -229,11 +240,11 @@ class ConnectionPool:
         key = self._store.referred(resource.metadata.namespace, resource.spec.connection_ref)
         known = None if key is None else self._store.connection(*key)
         origin = resource.status.origin
-        if not _is_going(resource) or origin is None or (known is not None and self._leads_to(known, origin.endpoint)):
+        if not _is_going(resource) or origin is None or (known is not None and self._is_way(origin, known)):
             return known
-        return self._departed(resource, origin.endpoint) or known
+        return self._departed(resource, origin) or known
 
-    def _departed(self, resource: Managed, endpoint: str) -> Connection | ClusterConnection | None:
+    def _departed(self, resource: Managed, origin: Origin) -> Connection | ClusterConnection | None:
         """Return the connection that the resource referred to and that is gone, but is still open."""
         reference = resource.spec.connection_ref
         for kind in reference.kinds:
@@ -242,7 +253,7 @@ class ConnectionPool:
                 entry = entries.get(key)
                 if entry is None or entry.connection is None or self._store.connection(*key) is not None:
                     continue
-                if self._leads_to(entry.connection, endpoint):
+                if self._is_way(origin, entry.connection):
                     return entry.connection
         return None
 
@@ -250,8 +261,8 @@ class ConnectionPool:
         """Return what is open, by connection, of each remote."""
         return self._baseten, self._bifrost
 
-    def _leads_to(self, connection: Connection | ClusterConnection, endpoint: str) -> bool:
-        return place(self.url(connection)) == endpoint
+    def _is_way(self, origin: Origin, connection: Connection | ClusterConnection) -> bool:
+        return origin.leads_to(_origin(connection, self.url(connection)))
 
     def _missing(self, resource: Managed) -> ConnectionNotFound | ConnectionNotAllowed:
         wanted = resource.spec.connection_ref
@@ -331,7 +342,7 @@ class ConnectionPool:
                     raise
                 client = entry.client
         await self._close_retired()
-        return Handle(name=title, client=client, gate=entry.gate, place=place(url))
+        return Handle(name=title, client=client, gate=entry.gate, origin=_origin(connection, url))
 
     def _client(
         self,
@@ -380,6 +391,14 @@ class ConnectionPool:
         while self._retired and self._retired[0][0] <= now:
             _, client = self._retired.pop(0)
             await client.aclose()
+
+
+def _origin(connection: Connection | ClusterConnection, url: str) -> Origin:
+    meta = connection.metadata
+    way = OriginConnection(
+        kind=connection.kind(), name=meta.name, uid=meta.uid, credential=credential_digest(connection.spec)
+    )
+    return Origin(endpoint=place(url), connection=way)
 
 
 def _is_same(known: Connection | ClusterConnection | None, other: Connection | ClusterConnection) -> bool:

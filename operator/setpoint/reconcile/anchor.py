@@ -14,18 +14,17 @@ from setpoint.resources.common import DeletionPolicy, Managed, Origin, StatusBas
 R = TypeVar("R", bound=Managed)
 
 
-def at_endpoint(resource: R, memory: Memory, here: str | None) -> R:
-    """Hold the status against the endpoint that the connection leads to now; None where that is not known."""
+def at_endpoint(resource: R, memory: Memory, here: Origin) -> R:
+    """Hold the status against the endpoint that the connection leads to now, and against that connection."""
     known = memory.status.origin
-    if here is None or known is None:
+    if known is None:
         return resource
-    if known.endpoint not in {"", here}:
-        memory.notices.append(origin.moved(memory.status, here))
-        return _cut_off(resource, memory, Origin(endpoint=here))
+    if not known.leads_to(here):
+        memory.notices.append(origin.moved(memory.status, known, here))
+        return _cut_off(resource, memory, here)
     lost = known.lost if resource.spec.deletion_policy is not DeletionPolicy.ORPHAN else None
-    return _with(
-        resource, memory, memory.status.model_copy(update={"origin": Origin(endpoint=here, id=known.id, lost=lost)})
-    )
+    there = here.model_copy(update={"id": known.id, "lost": lost})
+    return _with(resource, memory, memory.status.model_copy(update={"origin": there}))
 
 
 def anchored(resource: R, memory: Memory, found: Origin, title: str, *, as_wanted: bool) -> R:
@@ -58,8 +57,8 @@ def check(memory: Memory, found: Origin, title: str) -> None:
     if known is None:
         return
     left_behind = origin.left_behind(memory.status)
-    if known.endpoint not in {"", found.endpoint}:
-        raise TargetNotFound(f"the connection leads to {found.endpoint} now; {left_behind}")
+    if not known.leads_to(found):
+        raise TargetNotFound(f"{origin.leads_elsewhere(known, found)}; {left_behind}")
     if known.id not in {None, found.id}:
         raise TargetNotFound(f"{title} is {found.id or 'not there'} now; {left_behind}")
 

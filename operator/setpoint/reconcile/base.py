@@ -23,7 +23,7 @@ from setpoint.reconcile.corrections import Correction
 from setpoint.reconcile.gate import LONGEST_WAIT
 from setpoint.reconcile.kind import Kind
 from setpoint.reconcile.memory import REFUSED_AGAIN, Memory, Pending, Refusal
-from setpoint.reconcile.origin import left_behind
+from setpoint.reconcile.origin import leads_elsewhere, left_behind
 from setpoint.reconcile.outcome import Attempt, Observation, ObservationOutdated, Outcome, Written
 from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import (
@@ -47,7 +47,7 @@ from setpoint.remotes.errors import (
     TransientError,
     UnexpectedAnswer,
 )
-from setpoint.resources.common import DeletionPolicy, Drift, Managed, Mode, Origin, Response, clean_message, utc
+from setpoint.resources.common import DeletionPolicy, Drift, Managed, Mode, Response, clean_message, utc
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +98,10 @@ class Reconciler(Kind[C, R, S, T]):
 
     def elsewhere(self, resource: R) -> str | None:
         """Return why what was found is not put back where the connection leads now; None where that is the same API."""
-        here, known = self._connections.place(resource), resource.status.origin
-        if here is None or known is None or known.endpoint in {"", here}:
+        here, known = self._connections.origin(resource), resource.status.origin
+        if here is None or known is None or known.leads_to(here):
             return None
-        return f"the connection leads to {here} now; {left_behind(resource.status)}"
+        return f"{leads_elsewhere(known, here)}; {left_behind(resource.status)}"
 
     def next_sweep(self, resource: R) -> float:
         """Return the seconds until the resource is to be looked at for drift."""
@@ -144,12 +144,12 @@ class Reconciler(Kind[C, R, S, T]):
         """Work on an open connection, and close or open its gate by what it answers."""
         try:
             try:
-                outcome = await work(handle.client, resource, memory, replace(attempt, endpoint=handle.place))
+                outcome = await work(handle.client, resource, memory, replace(attempt, origin=handle.origin))
             except AuthenticationFailed:
                 renewed = await self.connect(resource, fresh=True)
                 if renewed.client is handle.client:
                     raise
-                outcome = await work(renewed.client, resource, memory, replace(attempt, endpoint=renewed.place))
+                outcome = await work(renewed.client, resource, memory, replace(attempt, origin=renewed.origin))
         except AuthenticationFailed as error:
             pause = handle.gate.close(attempt.key, error, self._clock.monotonic())
             return self._reports.refused(resource, memory, error, due=pause)
@@ -171,7 +171,7 @@ class Reconciler(Kind[C, R, S, T]):
 
     async def _converge(self, client: C, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         if not attempt.restoring:
-            resource = anchor.at_endpoint(resource, memory, attempt.endpoint)
+            resource = anchor.at_endpoint(resource, memory, attempt.origin)
         target = await self._identified(client, resource, memory, attempt)
         if not self.READS_FIRST:
             renamed = await self._renamed(client, resource, memory, target)
@@ -313,7 +313,7 @@ class Reconciler(Kind[C, R, S, T]):
         return self._settled(resource, memory, verdict, drift=[], **fields)
 
     def _anchored(self, resource: R, memory: Memory, attempt: Attempt, target: T, *, as_wanted: bool = False) -> R:
-        found, title = Origin(endpoint=attempt.endpoint, id=self.origin_id(target)), self.title(target)
+        found, title = attempt.origin.model_copy(update={"id": self.origin_id(target)}), self.title(target)
         if attempt.restoring:
             anchor.check(memory, found, title)
             return resource
@@ -414,7 +414,7 @@ class Reconciler(Kind[C, R, S, T]):
         if self._needs_hold(resource, memory, target):
             await attempt.hold(memory.status)
         await attempt.confirm()
-        if self._connections.place(resource) != attempt.endpoint:
+        if self._connections.origin(resource) != attempt.origin:
             # It leads elsewhere since this look began.
             return self._soon(0.0)
         before = memory.pending

@@ -140,8 +140,8 @@ class ChainReconciler(Reconciler[Baseten, ChainAutoscaling, Chainlets, ChainTarg
         return f"chainName {resource.spec.target.chain_name}"
 
     def stays(self, resource: ChainAutoscaling) -> str:
-        """Return the fields that had no value, which the API cannot take away."""
-        return ", ".join(f"{name}.{field}" for name, one in _baselines(resource.status).items() for field in one.unset)
+        """Return the fields that had no value, which the API cannot take away, or one that no spec could have."""
+        return "; ".join(said for name, one in _baselines(resource.status).items() for said in one.stays(f"{name}."))
 
     def shares(self, resource: ChainAutoscaling) -> Hashable:
         """Return chain and environment: one read has all of its chainlets."""

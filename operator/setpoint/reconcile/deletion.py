@@ -40,7 +40,10 @@ async def finish(
     else:
         wanted = reconciler.as_found(resource) if policy is DeletionPolicy.RESTORE else None
     if wanted is None:
-        return left(policy, LOST) if lost(resource) else Outcome(status=None, release=True, asked=False)
+        if lost(resource):
+            return left(policy, LOST)
+        stays = reconciler.stays(resource) if policy is DeletionPolicy.RESTORE else ""
+        return left(policy, stays) if stays else _nothing_to_do()
     if resource.spec.suspend or not reconciler.writes(resource):
         why = "spec.suspend is true" if resource.spec.suspend else "nothing is written in mode Observe"
         return left(policy, why)
@@ -60,6 +63,10 @@ async def finish(
     return (
         outcome if outcome.release else _judged(reconciler, resource, memory, outcome, memory.ending + PATIENCE - now)
     )
+
+
+def _nothing_to_do() -> Outcome:
+    return Outcome(status=None, release=True, asked=False)
 
 
 def left(policy: DeletionPolicy, why: str) -> Outcome:
@@ -98,6 +105,6 @@ def _restored(reconciler: Reconciler[Any, Any, Any, Any], resource: Managed, out
     done = Event(EventType.NORMAL, RESTORED, "deleted; the remote has what was found before the first write again")
     stays = reconciler.stays(resource)
     if stays:
-        text = f"{stays} had no value before the first write and cannot be unset; what was written stays"
+        text = f"{stays}; what was written stays"
         done = Event(EventType.WARNING, _LEFT[DeletionPolicy.RESTORE], clean_message(text))
     return Outcome(status=None, release=True, events=(done,), wake=outcome.wake)

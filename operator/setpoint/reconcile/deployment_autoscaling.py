@@ -259,8 +259,8 @@ class DeploymentReconciler(Reconciler[Baseten, DeploymentAutoscaling, Autoscalin
         return f"modelName {resource.spec.target.model_name}"
 
     def stays(self, resource: DeploymentAutoscaling) -> str:
-        """Return the fields that had no value, which the API cannot take away."""
-        return ", ".join(_baseline(resource.status).unset)
+        """Return the fields that had no value, which the API cannot take away, or one that no spec could have."""
+        return "; ".join(_baseline(resource.status).stays())
 
     def record(
         self,

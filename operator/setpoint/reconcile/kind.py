@@ -97,7 +97,7 @@ class Kind(ABC, Generic[C, R, S, T]):
         """Return the resource as if its spec were its baseline; None where it has none."""
 
     def stays(self, resource: R) -> str:
-        """Return what cannot be put back, for people; nothing where everything can."""
+        """Return what of the baseline cannot be put back and why, for people; nothing where everything can."""
         del resource
         return ""
 

@@ -307,7 +307,7 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
 
     def as_found(self, resource: ModelConfigGovernance) -> ModelConfigGovernance | None:
         """Return the resource as if its spec were its baseline, for the very row it changed: none is created for that."""
-        known, origin = _baseline(resource.status), resource.status.origin
+        known, origin = _possible(_baseline(resource.status)), resource.status.origin
         if known == GovernanceSettings() or origin is None or origin.id is None:
             return None
         found = {
@@ -318,6 +318,10 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             "model_config_id": origin.id,
         }
         return resource.model_copy(update={"spec": resource.spec.model_copy(update=found)})
+
+    def stays(self, resource: ModelConfigGovernance) -> str:
+        """Return the limits that no spec could have."""
+        return "; ".join(_baseline(resource.status).beyond())
 
     def origin_id(self, target: RowTarget) -> str | None:
         """Return the id of the row; None where there is none."""
@@ -397,6 +401,15 @@ def _removed(type_: EventType, message: str) -> Outcome:
 def _baseline(status: StatusBase) -> GovernanceSettings:
     known = status.baseline if isinstance(status, ModelConfigGovernanceStatus) else None
     return known or GovernanceSettings()
+
+
+def _possible(found: GovernanceSettings) -> GovernanceSettings:
+    """Return what of a baseline may be put back: budgets and rate limit as they were, if a spec could have them."""
+    return GovernanceSettings(
+        budgets=found.budgets if not GovernanceSettings(budgets=found.budgets).beyond() else None,
+        rate_limit=found.rate_limit if not GovernanceSettings(rate_limit=found.rate_limit).beyond() else None,
+        calendar_aligned=found.calendar_aligned,
+    )
 
 
 def _identity(resource: ModelConfigGovernance) -> Identity:

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from setpoint.reconcile.ports import Event, EventType
-from setpoint.resources.common import FINALIZER, DeletionPolicy, Managed, StatusBase, clean_message
+from setpoint.resources.common import FINALIZER, DeletionPolicy, Managed, Origin, StatusBase, clean_message
 
 TARGET_MOVED = "TargetMoved"
 TARGET_CHANGED = "TargetChanged"
@@ -40,13 +40,22 @@ def needs_finalizer(resource: Managed) -> bool:
     return bool(status.get(undo)) or FINALIZER in resource.metadata.finalizers
 
 
-def moved(status: StatusBase, endpoint: str) -> Event:
-    """Return what is told where the connection of a resource leads to another API than before."""
+def moved(status: StatusBase, before: Origin, now: Origin) -> Event:
+    """Return what is told where a resource reaches another API than before, or the same one by another connection."""
     return Event(
-        EventType.WARNING,
-        TARGET_MOVED,
-        clean_message(f"the connection leads to {endpoint} now; {left_behind(status)}"),
+        EventType.WARNING, TARGET_MOVED, clean_message(f"{leads_elsewhere(before, now)}; {left_behind(status)}")
     )
+
+
+def leads_elsewhere(before: Origin, now: Origin) -> str:
+    """Return in words how the way to the target differs from the one by which it was found."""
+    if before.endpoint not in {"", now.endpoint}:
+        return f"the connection leads to {now.endpoint} now"
+    if before.connection is None or now.connection is None or str(before.connection) != str(now.connection):
+        return f"{now.connection} is used now, and not {before.connection}"
+    if before.connection.uid != now.connection.uid:
+        return f"{now.connection} is another one than before (uid {now.connection.uid})"
+    return f"{now.connection} is opened with another credential than before"
 
 
 def changed(status: StatusBase, what: str) -> Event:

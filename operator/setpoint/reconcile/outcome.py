@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from setpoint.reconcile.ownership import Thing
 from setpoint.reconcile.ports import Event, Key
 from setpoint.remotes.answers import Answer
-from setpoint.resources.common import Serving, StatusBase
+from setpoint.resources.common import Origin, Serving, StatusBase
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -15,6 +15,10 @@ T = TypeVar("T")
 
 class ObservationOutdated(Exception):
     """What was read before a write is not what there is: it is read again before anything is written."""
+
+
+NOWHERE = Origin(endpoint="")
+"""Where nothing has been opened yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Attempt:
     """Says that the resource manages something that has several names; tells whether another one does, too."""
     manager: Callable[[Thing], Key | None]
     """Tells which resource manages a thing."""
-    endpoint: str = ""
+    origin: Origin = NOWHERE
     """Where the connection of this look leads to: all it finds out is about what is there, wherever it leads meanwhile."""
     restoring: bool = False
     """What was found before the first write is put back: it goes out word for word, whatever a spec may say."""

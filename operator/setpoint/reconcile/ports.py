@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from setpoint.reconcile.gate import Gate
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
-from setpoint.resources.common import Managed, StatusBase
+from setpoint.resources.common import Managed, Origin, StatusBase
 
 
 class Key(NamedTuple):
@@ -164,8 +164,8 @@ class Handle(Generic[C]):
     name: str
     client: C
     gate: "Gate[Key]"
-    place: str
-    """Where the client leads to, as `Connections.place` says it."""
+    origin: Origin
+    """Where the client leads to and which connection it is, as `Connections.origin` says it."""
 
 
 class Connections(Protocol):
@@ -173,6 +173,9 @@ class Connections(Protocol):
 
     def place(self, resource: Managed) -> str | None:
         """Return where the resource's connection leads to, alike for all that lead there; None where there is none."""
+
+    def origin(self, resource: Managed) -> Origin | None:
+        """Return that place with the connection that leads there, as a status keeps both, without an id."""
 
     async def baseten(self, resource: Managed, *, fresh: bool = False) -> Handle[Baseten]:
         """Return the open connection to Baseten the resource refers to; `fresh` reads its Secret again.

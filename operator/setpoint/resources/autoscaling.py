@@ -7,7 +7,7 @@ Baseten's autoscaling documentation; the management API itself checks more (for 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from setpoint.resources.common import Drift, Model, rule, rules
 
@@ -35,6 +35,24 @@ _ALIASES = (
 )
 
 
+_RANGES: Mapping[str, tuple[int, int | None]] = {
+    "min_replica": (0, None),
+    "max_replica": (1, None),
+    "autoscaling_window": (10, 3600),
+    "scale_down_delay": (0, 3600),
+    "concurrency_target": (1, None),
+    "target_utilization_percentage": (1, 100),
+    "target_in_flight_tokens": (1, None),
+    "max_scale_down_rate": (1, 50),
+}
+"""What a spec may ask for, and what may be put back of what was found; None where there is no upper end."""
+
+
+def _schema(name: str) -> dict[str, JsonValue]:
+    least, most = _RANGES[name]
+    return {"minimum": least} if most is None else {"minimum": least, "maximum": most}
+
+
 class AutoscalingSettings(Model):
     """Autoscaling settings; a field left out or null is not managed."""
 
@@ -54,7 +72,7 @@ class AutoscalingSettings(Model):
     min_replica: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 0},
+            json_schema_extra=_schema("min_replica"),
             description="Replicas kept at least, from 0 to maxReplica. 0 scales to zero. Fixed at 0 for a development "
             "deployment. Platform default: 0.",
         ),
@@ -62,7 +80,7 @@ class AutoscalingSettings(Model):
     max_replica: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 1},
+            json_schema_extra=_schema("max_replica"),
             description="Replicas started at most, 1 or more. The organisation may cap it. Fixed at 1 for a development "
             "deployment. Platform default: 1.",
         ),
@@ -70,35 +88,35 @@ class AutoscalingSettings(Model):
     autoscaling_window: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 10, "maximum": 3600},
+            json_schema_extra=_schema("autoscaling_window"),
             description="Seconds of traffic considered for a decision, 10 to 3600. Platform default: 60.",
         ),
     ] = None
     scale_down_delay: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 0, "maximum": 3600},
+            json_schema_extra=_schema("scale_down_delay"),
             description="Seconds waited before scaling down, 0 to 3600. Platform default: 900.",
         ),
     ] = None
     concurrency_target: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 1},
+            json_schema_extra=_schema("concurrency_target"),
             description="Requests per replica before scaling up, 1 or more. Platform default: 1.",
         ),
     ] = None
     target_utilization_percentage: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 1, "maximum": 100},
+            json_schema_extra=_schema("target_utilization_percentage"),
             description="Percent of concurrencyTarget at which scaling starts, 1 to 100. Platform default: 70.",
         ),
     ] = None
     target_in_flight_tokens: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 1},
+            json_schema_extra=_schema("target_in_flight_tokens"),
             description="Tokens in flight per replica aimed at, 1 or more. Early access; cannot be cleared once set. "
             "Platform default: none.",
         ),
@@ -106,7 +124,7 @@ class AutoscalingSettings(Model):
     max_scale_down_rate: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 1, "maximum": 50},
+            json_schema_extra=_schema("max_scale_down_rate"),
             description="Percent of replicas removed at most per scaleDownDelay, 1 to 50. Cannot be cleared once set. "
             "Platform default: 50.",
         ),
@@ -193,8 +211,29 @@ class AutoscalingBaseline(AutoscalingSettings):
 
     @property
     def settings(self) -> AutoscalingSettings:
-        """The values alone."""
-        return _settings(self.to_wire())
+        """What can be put back: the values a spec could have. What lies beyond its ranges, no admission has ever seen."""
+        return _settings({name: value for name, value in self.to_wire().items() if not _beyond(name, value)})
+
+    def stays(self, where: str = "") -> list[str]:
+        """Return what cannot be put back and why, a sentence each; `where` goes before the names of fields."""
+        beyond = [
+            f"{where}{alias} was {value} before the first write, which is beyond {_range(name)}"
+            for name, alias in zip(FIELDS, _ALIASES, strict=True)
+            if (value := getattr(self, name)) is not None and _beyond(name, value)
+        ]
+        return beyond + [
+            f"{where}{alias} had no value before the first write and cannot be unset" for alias in self.unset
+        ]
+
+
+def _beyond(name: str, value: int) -> bool:
+    least, most = _RANGES[name]
+    return value < least or (most is not None and value > most)
+
+
+def _range(name: str) -> str:
+    least, most = _RANGES[name]
+    return f"its range of {least} to {most}" if most is not None else f"its range of {least} or more"
 
 
 def _settings(values: Mapping[str, int | None]) -> AutoscalingSettings:

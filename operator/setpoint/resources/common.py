@@ -222,10 +222,42 @@ def shown(value: int | str | None) -> str:
     return "unset" if value is None else str(value)
 
 
+class OriginConnection(Model):
+    """The connection through which a remote thing was found: another one may see and do other things at the same endpoint."""
+
+    kind: Annotated[str, Field(description="Connection or ClusterConnection.")]
+    name: Annotated[str, Field(description="Name of the connection.")]
+    uid: Annotated[
+        str | None, Field(description="Its uid; absent where the status was brought from another cluster.")
+    ] = None
+    credential: Annotated[
+        str | None,
+        Field(
+            description="Digest of which keys of which Secrets open it. Their values are not part of it: "
+            "a rotated key is the same credential."
+        ),
+    ] = None
+
+    def is_same(self, other: "OriginConnection") -> bool:
+        """Tell whether both are one connection with one credential, as far as they say."""
+        return (
+            (self.kind, self.name) == (other.kind, other.name)
+            and (self.uid is None or other.uid is None or self.uid == other.uid)
+            and (self.credential is None or other.credential is None or self.credential == other.credential)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
 class Origin(Model):
     """The remote thing that applied, baseline and created speak of: they are never used anywhere else."""
 
     endpoint: Annotated[str, Field(description="Where the remote API is: host, port and path.")]
+    connection: Annotated[
+        OriginConnection | None,
+        Field(description="The connection through which it was found; absent in a status of an older release."),
+    ] = None
     id: Annotated[
         str | None, Field(description="Id of the target there; absent where there was none when it was looked for.")
     ] = None
@@ -236,6 +268,12 @@ class Origin(Model):
             "as after a restore from a backup without status; else absent."
         ),
     ] = None
+
+    def leads_to(self, here: "Origin") -> bool:
+        """Tell whether the way to it is the same: the endpoint, and the connection where both name one."""
+        if self.endpoint not in {"", here.endpoint}:
+            return False
+        return self.connection is None or here.connection is None or self.connection.is_same(here.connection)
 
 
 class SpecBase(Model):

@@ -1,5 +1,7 @@
 """Connection and ClusterConnection: where a remote API is, and which Secret opens it."""
 
+import hashlib
+import json
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -21,6 +23,9 @@ from setpoint.resources.common import (
 )
 
 BASETEN_URL = "https://api.baseten.co"
+
+_DIGEST = 12
+"""Hexadecimal digits that tell the few credentials apart which one resource ever uses."""
 
 Url = Annotated[
     str,
@@ -285,6 +290,15 @@ class ConnectionStatus(Model):
     def ready(self) -> bool:
         """Whether the remote answers and lets Setpoint in."""
         return any(one.type == "Ready" and one.status == "True" for one in self.conditions)
+
+
+def credential_digest(spec: ConnectionSpec | ClusterConnectionSpec) -> str:
+    """Return a short digest of what opens a remote: the kind of login, and which keys of which Secrets, not their values."""
+    login = (
+        {} if spec.baseten is None else spec.baseten.model_dump(mode="json", include={"api_key_secret_ref"}),
+        {} if spec.bifrost is None else spec.bifrost.model_dump(mode="json", include={"auth"}),
+    )
+    return hashlib.sha256(json.dumps(login, sort_keys=True).encode()).hexdigest()[:_DIGEST]
 
 
 _COLUMNS = (

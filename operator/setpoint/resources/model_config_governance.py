@@ -109,6 +109,9 @@ Money = Annotated[float, PlainSerializer(lambda value: int(value) if value.is_in
 Limit = Annotated[int, Field(json_schema_extra={"format": "int64", "minimum": 1})]
 
 
+MONTHS = 12
+
+
 class Scope(StrEnum):
     """Whose requests a model config governs."""
 
@@ -127,7 +130,7 @@ class ResetConfig(Model):
     quarter_start_month: Annotated[
         int | None,
         Field(
-            json_schema_extra={"minimum": 1, "maximum": 12},
+            json_schema_extra={"minimum": 1, "maximum": MONTHS},
             description="Month in which the first quarter of a year begins, 1 to 12; the gateway's default is 1.",
         ),
     ] = None
@@ -315,6 +318,25 @@ class GovernanceSettings(Model):
         bool | None,
         Field(description="Whether windows begin with those of the calendar; absent where it does not matter."),
     ] = None
+
+    def beyond(self) -> list[str]:
+        """Return which of its values no spec could have, a sentence each; how long windows are does not count."""
+        said = []
+        for budget in self.budgets or []:
+            name, reset = f"budgets[{budget.reset_duration}]", budget.reset_config
+            if not budget.max_limit > 0:
+                said.append(
+                    f"{name}.maxLimit was {budget.max_limit:g} before the first write, which is not greater than 0"
+                )
+            if reset is not None and not 1 <= reset.month <= MONTHS:
+                said.append(
+                    f"{name}.resetConfig.quarterStartMonth was {reset.month} before the first write, which is no month"
+                )
+        limits = self.rate_limit or RateLimit()
+        for name, limit in (("tokenMaxLimit", limits.token_max_limit), ("requestMaxLimit", limits.request_max_limit)):
+            if limit is not None and limit < 1:
+                said.append(f"rateLimit.{name} was {limit} before the first write, which is less than 1")
+        return said
 
     @property
     def demands_nothing(self) -> bool:

@@ -43,6 +43,7 @@ def run(
     *,
     namespaces: Annotated[str | None, typer.Option(help=_help("namespaces"))] = None,
     allowed_hosts: Annotated[str | None, typer.Option(help=_help("allowed_hosts"))] = None,
+    cluster_cidrs: Annotated[str | None, typer.Option(help=_help("cluster_cidrs"))] = None,
     leader_elect: Annotated[
         bool | None, typer.Option("--leader-elect/--no-leader-elect", help=_help("leader_elect"))
     ] = None,
@@ -70,6 +71,7 @@ def run(
     flags = {
         "namespaces": namespaces,
         "allowed_hosts": allowed_hosts,
+        "cluster_cidrs": cluster_cidrs,
         "leader_elect": leader_elect,
         "lease_namespace": lease_namespace,
         "metrics_address": metrics_address,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from setpoint.remotes import addresses
 from setpoint.remotes.hosts import AllowedHosts
 
 PREFIX = "SETPOINT_"
@@ -34,10 +35,14 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[
         str,
         Field(
-            description="hosts that connections may reach: name, *.suffix or address, each with an optional :port; "
+            description="hosts that connections may reach: name, *.suffix or address, each with an optional :port (left "
+            "out: the usual one, and inside the cluster any); "
             "plain http only to in-cluster hosts and to entries that begin with http://"
         ),
     ] = DEFAULT_HOSTS
+    cluster_cidrs: Annotated[
+        str, Field(description="ranges of the cluster's pods and Services, where names of Services may lead")
+    ] = addresses.PRIVATE
     leader_elect: Annotated[
         bool, Field(description="of several replicas only the holder of a Lease works; the others stand by")
     ] = True
@@ -80,6 +85,12 @@ class Settings(BaseSettings):
         AllowedHosts.parse(value)
         return value
 
+    @field_validator("cluster_cidrs")
+    @classmethod
+    def _are_ranges(cls, value: str) -> str:
+        addresses.networks(value)
+        return value
+
     @field_validator("health_address", "metrics_address")
     @classmethod
     def _is_address(cls, value: str, info: ValidationInfo) -> str:
@@ -104,8 +115,8 @@ class Settings(BaseSettings):
 
     @property
     def hosts(self) -> AllowedHosts:
-        """The hosts that connections may reach."""
-        return AllowedHosts.parse(self.allowed_hosts)
+        """The hosts that connections may reach, and what they may lead to."""
+        return AllowedHosts.parse(self.allowed_hosts, self.cluster_cidrs)
 
     @property
     def json_logs(self) -> bool:

@@ -12,13 +12,14 @@ from setpoint.cluster.connections import AFTERLIFE, RETIREMENT, ConnectionPool
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.store import Store
 from setpoint.reconcile.ports import ConnectionNotFound, LoopClock
-from setpoint.remotes.errors import RemoteUnreachable
+from setpoint.remotes.errors import HostNotAllowed, RemoteUnreachable
 from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
 from setpoint.resources.common import Origin
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.stage import KEY, connection, secret
+from tests.integration.test_pinned_addresses import addresses_of
 from tests.simulators.process import BasetenSimulator
 
 pytestmark = pytest.mark.cluster
@@ -56,14 +57,14 @@ def deleted(resource: DeploymentAutoscaling, url: str) -> DeploymentAutoscaling:
     return resource.model_copy(update={"metadata": metadata, "status": status})
 
 
-def pool_of(kube: api.KubeApi, store: Store, clock: LoopClock) -> ConnectionPool:
+def pool_of(kube: api.KubeApi, store: Store, clock: LoopClock, hosts: str = "http://127.0.0.1") -> ConnectionPool:
     """Return a pool that may reach the simulators."""
     return ConnectionPool(
         kube=kube,
         store=store,
         secrets=Secrets(kube, clock),
         limits=Limits(),
-        hosts=AllowedHosts.parse("http://127.0.0.1"),
+        hosts=AllowedHosts.parse(hosts),
         clock=clock,
         cluster_wide=True,
     )
@@ -189,3 +190,43 @@ async def test_a_rotated_key_is_the_same_credential_and_another_key_of_the_secre
     assert there.endpoint == before.origin.endpoint
     assert not before.origin.leads_to(there)
     await pool.aclose()
+
+
+@pytest.mark.parametrize("kind", ["Connection", "ClusterConnection"])
+async def test_no_connection_leads_to_this_machine_unless_it_is_listed(
+    kube: api.KubeApi,
+    controlplane: ControlPlane,
+    namespace: str,
+    baseten: BasetenSimulator,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    addresses_of(monkeypatch, "gateway.example", "127.0.0.1")
+    port = baseten.url.rpartition(":")[2]
+    # A list has the name for plain http, by a wildcard, so that only what it leads to is left to be judged.
+    body = connection("baseten", namespace, f"http://gateway.example:{port}")
+    if kind == "ClusterConnection":
+        body["kind"] = kind
+        body["spec"]["baseten"]["apiKeySecretRef"]["namespace"] = namespace
+        body["spec"]["namespaces"] = {"names": [namespace]}
+        del body["metadata"]["namespace"]
+    clock = LoopClock()
+    store = Store(kube, clock)
+    store.put_connection(body)
+    (key,) = store.connections()
+    told = {}
+    for listed in (f"http://*.example:{port}", f"http://*.example:{port},127.0.0.1"):
+        pool = pool_of(kube, store, clock, listed)
+        try:
+            await pool.probe(key, store.connections()[key], fresh=False)
+            told[listed] = "connected"
+        except HostNotAllowed as error:
+            told[listed] = str(error)
+            assert baseten.journal() == []
+        await pool.aclose()
+    refused, allowed = told.values()
+    assert "host gateway.example leads to" in refused
+    assert "an address of this machine or its link" in refused
+    assert f"adds gateway.example:{port} itself" in refused
+    assert allowed == "connected"

@@ -31,6 +31,7 @@ def test_help_explains_every_setting_with_variable_and_default() -> None:
     for name in (
         "NAMESPACES",
         "ALLOWED_HOSTS",
+        "CLUSTER_CIDRS",
         "HEALTH_ADDRESS",
         "WORKERS",
         "SHARD",

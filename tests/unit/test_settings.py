@@ -10,6 +10,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "NAMESPACES",
         "ALLOWED_HOSTS",
+        "CLUSTER_CIDRS",
         "HEALTH_ADDRESS",
         "WORKERS",
         "SHARD",
@@ -61,6 +62,7 @@ def test_variables_that_kubernetes_sets_for_a_service_are_none_of_its_settings(n
         ({"shard": "a b"}, "SETPOINT_SHARD: 'a b' is not the value of a label"),
         ({"log_level": "loud"}, "SETPOINT_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"),
         ({"allowed_hosts": "https://x"}, "SETPOINT_ALLOWED_HOSTS: "),
+        ({"cluster_cidrs": "10.0.0.1/8"}, "SETPOINT_CLUSTER_CIDRS: '10.0.0.1/8' is not a range of addresses"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_its_setting(flags: dict[str, object], message: str) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +27,7 @@ from setpoint.resources.common import clean_message
 REQUEST_TIMEOUT = 15.0
 PAGE = 500
 DEFAULT_NAMESPACE = "default"
+HTTP_PORT, HTTPS_PORT = 80, 443
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _WHOLE = "application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -107,6 +109,23 @@ class KubeApi:
     def host(self) -> str:
         """The API server's host name or address."""
         return urlsplit(self._client.configuration.host).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The API server's port."""
+        server = urlsplit(self._client.configuration.host)
+        return server.port or (HTTP_PORT if server.scheme == "http" else HTTPS_PORT)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What its certificate is held against; None where it is held against nothing."""
+        https = urlsplit(self._client.configuration.host).scheme == "https"
+        return self._client.rest_client.ssl_context if https and self._client.configuration.verify_ssl else None
+
+    @property
+    def tls_name(self) -> str:
+        """The name that its certificate has to have."""
+        return self._client.configuration.tls_server_name or self.host
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -106,7 +106,8 @@ class ConnectionPool:
         self._store = store
         self._secrets = secrets
         self._limits = limits
-        self._hosts = hosts
+        self.hosts = hosts
+        """Which hosts may be reached; more of them are found out to be the Kubernetes API as time goes by."""
         self._clock = clock
         self._cluster_wide = cluster_wide
         self._meter = meter
@@ -315,7 +316,7 @@ class ConnectionPool:
         """Return the open connection; `going`: for a resource that is deleted, perhaps together with the Secret."""
         asked = self._clock.monotonic()
         title = _title(connection)
-        refusal = self._hosts.refusal(url, namespaced=isinstance(connection, Connection))
+        refusal = self.hosts.refusal(url, namespaced=isinstance(connection, Connection))
         if refusal is not None:
             raise ConnectionNotAllowed(f"{title}: {refusal}")
 
@@ -380,11 +381,10 @@ class ConnectionPool:
         if entry.client is not None:
             self._retired.append((self._clock.monotonic() + RETIREMENT, entry.client))
 
-    def _check(self, connection: Connection | ClusterConnection, url: str) -> Check | None:
-        """Return what judges addresses: a namespace's connections are held against the list, administrators' are not."""
-        if isinstance(connection, ClusterConnection):
-            return None
-        return lambda address: self._hosts.refusal_of_address(url, address)
+    def _check(self, connection: Connection | ClusterConnection, url: str) -> Check:
+        """Return what judges the addresses that a connection's host leads to, by what is known when it is asked."""
+        namespaced = isinstance(connection, Connection)
+        return lambda address: self.hosts.refusal_of_address(url, address, namespaced=namespaced)
 
     async def _close_retired(self) -> None:
         now = self._clock.monotonic()

@@ -17,6 +17,7 @@ from uuid import uuid4
 import kopf
 
 from setpoint.cluster import api
+from setpoint.cluster.apiserver import ApiServerGuard
 from setpoint.cluster.audit import Audit
 from setpoint.cluster.connections import ConnectionPool
 from setpoint.cluster.events import EventPoster
@@ -89,7 +90,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> 
         store=store,
         secrets=Secrets(kube, clock),
         limits=Limits(),
-        hosts=settings.hosts.guarding(kube.host),
+        hosts=settings.hosts,
         clock=clock,
         cluster_wide=not namespaces,
         meter=metrics,
@@ -123,6 +124,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> 
     monitor = ConnectionMonitor(
         kube=kube, store=store, pool=connections, controller=controller, clock=clock, random=random
     )
+    guard = ApiServerGuard(kube, connections)
     signals = _Signals()
     metrics.watch(
         Sources(
@@ -151,6 +153,8 @@ async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> 
         if await _wait_for_crds(kube, signals.stopping) and await _elected(settings, elector, signals):
             if settings.leader_elect:
                 essential.append(asyncio.create_task(elector.hold(lost=lambda: _abort(working)), name="lease"))
+            await guard.look()
+            essential.append(asyncio.create_task(guard.run(), name="guard"))
             await load(
                 kube,
                 store,

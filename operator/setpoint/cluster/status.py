@@ -6,7 +6,7 @@ from typing import Any
 
 from setpoint.cluster import api
 from setpoint.cluster.events import EventPoster
-from setpoint.cluster.store import Store
+from setpoint.cluster.store import FINALIZERS_CUT, Store
 from setpoint.reconcile.ports import ClusterUnavailable, Event, Key, ResourceChanged, ResourceGone
 from setpoint.resources.common import FINALIZER, Managed, StatusBase
 
@@ -72,6 +72,8 @@ class StatusWriter:
         path = api.item(type(resource), meta.namespace, meta.name)
         for _ in range(TRIES):
             known = self._known(key, meta.uid)["metadata"]
+            if FINALIZERS_CUT in known:
+                known = await self._whole_metadata(key, path, meta.uid)
             before = known.get("finalizers") or []
             after = change(before)
             if after == before:
@@ -82,6 +84,17 @@ class StatusWriter:
             if await self._patched(key, path, path, known, changes):
                 return
         raise ClusterUnavailable(f"{key} changes all the time")
+
+    async def _whole_metadata(self, key: Key, path: str, uid: str) -> dict[str, Any]:
+        """Return the metadata of a resource as the API server has it, with all finalizers."""
+        try:
+            body = await self._kube.get(path)
+        except api.RequestRefused as error:
+            raise ClusterUnavailable(str(error)) from None
+        self._store.learn(key.kind, body)
+        self._known(key, uid)
+        metadata: dict[str, Any] = body["metadata"]
+        return metadata
 
     def _known(self, key: Key, uid: str) -> dict[str, Any]:
         known = self._store.body(key)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from setpoint.cluster import api
 from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone
 from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnection, Connection, Managed, ObjectMeta
-from setpoint.resources.common import FINALIZER, REQUESTED_AT, ConnectionRef, SpecBase
+from setpoint.resources.common import FINALIZER, REQUESTED_AT, ConnectionRef, SpecBase, request_of
 from setpoint.resources.shown import Shown, shown
 
 TRUST = 15.0
@@ -31,6 +31,12 @@ REMEMBERED = 300.0
 
 PARSED = 512
 """Resources kept as Python objects, which are large; all others are kept as bytes."""
+
+LONGEST_FINALIZERS = 4096
+"""Characters of an object's finalizers that are kept; of more only the operator's own is."""
+
+FINALIZERS_CUT = "finalizersCut"
+"""Stands in metadata whose finalizers are not all there, so that whoever changes the list reads it first."""
 
 _META = (
     "name",
@@ -145,7 +151,7 @@ class Store:
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
             version=metadata["resourceVersion"],
-            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT) or None,
+            requested_at=request_of(metadata.get("annotations") or {}),
             going="deletionTimestamp" in metadata,
             connection=self._models[kind].reference(body),
             body=_essence(body),
@@ -261,6 +267,7 @@ class Store:
             ValidationError: it does not fit the model.
         """
         model = next(model for model in CONNECTION_KINDS if model.kind() == body["kind"])
+        body = {**body, "metadata": _identifying(body["metadata"])}
         try:
             connection = model.from_body(body)
         except ValidationError:
@@ -324,12 +331,21 @@ class Store:
 
 
 def _essence(body: Mapping[str, Any]) -> bytes:
-    metadata = {name: body["metadata"][name] for name in _META if name in body["metadata"]}
-    annotations = body["metadata"].get("annotations") or {}
-    if REQUESTED_AT in annotations:
-        metadata["annotations"] = {REQUESTED_AT: annotations[REQUESTED_AT]}
+    metadata = _identifying(body["metadata"])
+    requested = request_of(body["metadata"].get("annotations") or {})
+    if requested is not None:
+        metadata["annotations"] = {REQUESTED_AT: requested}
     essence = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status") or {}}
     return json.dumps(essence, separators=(",", ":")).encode()
+
+
+def _identifying(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without what users may make large and nobody here needs: annotations, labels, managedFields."""
+    kept: dict[str, Any] = {name: metadata[name] for name in _META if name in metadata}
+    finalizers = kept.get("finalizers") or []
+    if sum(map(len, finalizers)) > LONGEST_FINALIZERS:
+        kept |= {"finalizers": [name for name in finalizers if name == FINALIZER], FINALIZERS_CUT: True}
+    return kept
 
 
 def _older(version: str, known: str) -> bool:

@@ -1,5 +1,6 @@
 """Pieces that every kind shares: naming, metadata, conditions, the common part of spec and status."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 REQUESTED_AT = f"reconcile.{GROUP}/requestedAt"
 """Annotation that asks for a reconcile now; any new value counts (the convention of Flux and Crossplane)."""
+
+LONGEST_REQUEST = 128
+"""Characters of that annotation that are kept; of a longer value the digest stands for it."""
 
 FINALIZER = f"{GROUP}/finalizer"
 """Keeps a resource until its settings were put back or its row deleted; only on those whose deletionPolicy asks for it."""
@@ -344,7 +348,11 @@ class StatusBase(Model):
         Origin | None, Field(description="The remote thing that applied, baseline and created speak of.")
     ] = None
     last_handled_reconcile_at: Annotated[
-        str | None, Field(description=f"Last handled value of the annotation {REQUESTED_AT}.")
+        str | None,
+        Field(
+            description=f"Last handled value of the annotation {REQUESTED_AT}; of one longer than {LONGEST_REQUEST} "
+            "characters sha256: and its SHA-256 in hex."
+        ),
     ] = None
     conditions: Annotated[
         list[Condition],
@@ -464,8 +472,19 @@ class Managed(Resource):
 
     @property
     def requested_at(self) -> str | None:
-        """The value of the annotation that asks for a reconcile now; an empty one asks for nothing."""
-        return self.metadata.annotations.get(REQUESTED_AT) or None
+        """What stands for the annotation that asks for a reconcile now; an empty one asks for nothing."""
+        return request_of(self.metadata.annotations)
+
+
+def request_of(annotations: Mapping[str, str]) -> str | None:
+    """Return what stands for the annotation that asks for a reconcile now: itself, or the digest of a long one.
+
+    Whoever may annotate a resource may write 256 KiB, which would be kept in memory and come back in the status.
+    """
+    value = annotations.get(REQUESTED_AT) or None
+    if value is None or len(value) <= LONGEST_REQUEST:
+        return value
+    return f"sha256:{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def utc(moment: datetime) -> datetime:

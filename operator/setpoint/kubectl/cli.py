@@ -54,7 +54,7 @@ def status(*, namespace: Namespace = None, all_namespaces: Everywhere = False, c
 
     found = _run(work, namespace=namespace, everywhere=all_namespaces, context=context)
     if not found:
-        typer.echo("there are no resources of Setpoint here", err=True)
+        _say("there are no resources of Setpoint here", err=True)
         return
     Console(soft_wrap=True).print(show.tree(found, datetime.now(UTC)))
     if any(one.current and one.condition("Stalled") for one in found):
@@ -70,7 +70,7 @@ def explain(name: Wanted, *, namespace: Namespace = None, context: Context = Non
 
     one = _run(work, namespace=namespace, context=context)
     for line in show.explanation(one, datetime.now(UTC)):
-        typer.echo(line)
+        _say(line)
 
 
 @app.command()
@@ -92,13 +92,13 @@ def reconcile(
 
     one, after = _run(work, namespace=namespace, context=context)
     if not wait:
-        typer.echo(f"{one.title}: asked for")
+        _say(f"{one.title}: asked for")
         return
     if after is None:
-        typer.echo(f"{one.title}: not looked at within {timeout:g} s; does the operator run?", err=True)
+        _say(f"{one.title}: not looked at within {timeout:g} s; does the operator run?", err=True)
         raise typer.Exit(1)
     for line in show.explanation(after, datetime.now(UTC)):
-        typer.echo(line)
+        _say(line)
     if after.condition("Ready").get("status") != "True":
         raise typer.Exit(1)
 
@@ -130,9 +130,14 @@ def complete() -> None:
             found = asyncio.run(_with_cluster(work, None, None, everywhere=False))
         except (api.NoCluster, api.RequestRefused, ClusterUnavailable, ResourceGone):
             found = []
-        candidates = [f"{one.model.SHORT_NAMES[0]}/{one.name}" for one in found]
+        candidates = [show.plain(f"{one.model.SHORT_NAMES[0]}/{one.name}") for one in found]
         candidates = [name for name in candidates if name.startswith(words[-1])]
     typer.echo("\n".join([*candidates, ":4"]))
+
+
+def _say(line: str, *, err: bool = False) -> None:
+    """Print a line, without anything that a terminal would obey."""
+    typer.echo(show.plain(line), err=err)
 
 
 def _set_suspended(name: str, namespace: str | None, context: str | None, *, suspended: bool) -> None:
@@ -142,7 +147,7 @@ def _set_suspended(name: str, namespace: str | None, context: str | None, *, sus
         return await cluster.suspend(one, suspended=suspended)
 
     one = _run(work, namespace=namespace, context=context)
-    typer.echo(f"{one.title}: {'suspended' if suspended else 'resumed'}")
+    _say(f"{one.title}: {'suspended' if suspended else 'resumed'}")
 
 
 def _must_be_managed(one: Found) -> None:
@@ -160,7 +165,7 @@ def _run(
         problem = "the kinds of Setpoint are not installed in this cluster, or it is gone"
     except (NotFound, api.NoCluster, api.RequestRefused, ClusterUnavailable) as error:
         problem = str(error)
-    typer.echo(f"kubectl-setpoint: {problem}", err=True)
+    _say(f"kubectl-setpoint: {problem}", err=True)
     raise typer.Exit(1)
 
 

@@ -7,13 +7,24 @@ from typing import Any
 from setpoint.cluster import api
 from setpoint.cluster.events import EventPoster
 from setpoint.cluster.store import FINALIZERS_CUT, Store
-from setpoint.reconcile.ports import ClusterUnavailable, Event, Key, ResourceChanged, ResourceGone
-from setpoint.resources.common import FINALIZER, Managed, StatusBase
+from setpoint.reconcile.ports import ClusterUnavailable, Event, EventType, Key, ResourceChanged, ResourceGone
+from setpoint.resources.common import FINALIZER, Managed, StatusBase, clean_message
 
 log = logging.getLogger(__name__)
 
 TRIES = 5
 """Times a write of a status or of finalizers starts anew because somebody else changed the object."""
+
+
+MOST_TOLD = 1024
+"""Resources of which it is known that their refused status was told of."""
+
+STATUS_REFUSED = "StatusRefused"
+"""Reason of the Event that tells that the API server does not take a status, which then cannot say so itself."""
+
+
+class _RefusedError(ClusterUnavailable):
+    """The API server understood a change, of the version there is, and does not take it."""
 
 
 class StatusWriter:
@@ -23,6 +34,8 @@ class StatusWriter:
         self._kube = kube
         self._store = store
         self._events = events
+        self._refused: set[str] = set()
+        """By uid: resources whose status the API server refuses, as was told."""
 
     async def status(self, resource: Managed, status: StatusBase) -> None:
         """Send what differs from the status as last shown by the API server, if that is still what it has.
@@ -48,9 +61,26 @@ class StatusWriter:
             if known["status"] != before:
                 raise ResourceChanged(f"{key} has another status by now")
             changes = operations(known["status"], wanted)
-            if not changes or await self._patched(key, f"{path}/status", path, known["metadata"], changes):
+            try:
+                done = not changes or await self._patched(key, f"{path}/status", path, known["metadata"], changes)
+            except _RefusedError as error:
+                self._tell_refused(resource, error)
+                raise
+            if done:
+                self._refused.discard(meta.uid)
                 return
         raise ClusterUnavailable(f"{key} changes all the time")
+
+    def _tell_refused(self, resource: Managed, error: Exception) -> None:
+        """Tell once what a status that is not taken cannot tell."""
+        uid = resource.metadata.uid
+        if uid in self._refused:
+            return
+        if len(self._refused) >= MOST_TOLD:
+            self._refused.clear()
+        self._refused.add(uid)
+        message = clean_message(f"the API server refuses the status of this resource, which is tried again: {error}")
+        self._events.post(resource, Event(EventType.WARNING, STATUS_REFUSED, message))
 
     async def hold(self, resource: Managed) -> None:
         """Put the finalizer onto a resource; nothing is sent where it has it.
@@ -111,7 +141,7 @@ class StatusWriter:
         except api.RequestRefused as error:
             body = await self._kube.get(whole)
             if body["metadata"]["resourceVersion"] == known["resourceVersion"]:
-                raise ClusterUnavailable(str(error)) from None
+                raise _RefusedError(str(error)) from None
             self._store.learn(key.kind, body)
             return False
         except ClusterUnavailable:

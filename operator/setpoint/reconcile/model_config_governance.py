@@ -389,7 +389,7 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
             fields["observed"] = plain(managed(observed, desired))
         if target.row is not None:
             windows = [window for window in target.row.usage if _is_managed(window.limit, desired)]
-            fields |= recorded(before, windows, self._clock.now(), resource.spec.every)
+            fields |= recorded(before, windows, desired, self._clock.now(), resource.spec.every)
         fields["summary"] = summary(desired, fields.get("usage", before.usage))
         return fields
 

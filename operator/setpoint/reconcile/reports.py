@@ -8,12 +8,13 @@ import logging
 from typing import Any
 
 from setpoint.reconcile import conditions
+from setpoint.reconcile.bounds import within_bounds
 from setpoint.reconcile.conditions import Reason, Type, Verdict
 from setpoint.reconcile.memory import Memory
 from setpoint.reconcile.outcome import Attempt, Outcome
 from setpoint.reconcile.ports import Clock, ConnectionNotFound, Event, EventType
 from setpoint.remotes.errors import TransientError
-from setpoint.resources.common import Managed, clean_message
+from setpoint.resources.common import MOST_DRIFT, Drift, Managed, clean_message
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +44,21 @@ class Reports:
         before = memory.status
         generation = resource.metadata.generation
         handled = resource.requested_at or before.last_handled_reconcile_at
+        drift: list[Drift] | None = fields.get("drift")
+        drifted = len(drift) if drift is not None else before.drifted_fields
         contested = memory.contention(self._clock.monotonic())
         listed = conditions.apply(before.conditions, verdict, generation, self._clock.now(), contested=contested)
-        after = before.model_copy(
-            update={
-                "observed_generation": generation,
-                "last_handled_reconcile_at": handled,
-                "conditions": listed,
-                "drifted_fields": len(fields.get("drift", before.drift)) or None,
-                **fields,
-            }
+        after = within_bounds(
+            before.model_copy(
+                update={
+                    "observed_generation": generation,
+                    "last_handled_reconcile_at": handled,
+                    "conditions": listed,
+                    **fields,
+                    "drift": (before.drift if drift is None else drift)[:MOST_DRIFT],
+                    "drifted_fields": drifted or None,
+                }
+            )
         )
         memory.status = after
         events: tuple[Event, ...] = ()

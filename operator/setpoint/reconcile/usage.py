@@ -11,6 +11,7 @@ from typing import Any
 from setpoint.remotes.bifrost_shapes import Window
 from setpoint.resources.common import utc
 from setpoint.resources.model_config_governance import (
+    MOST_WINDOWS,
     GovernanceSettings,
     GovernanceSummary,
     ModelConfigGovernanceStatus,
@@ -28,9 +29,18 @@ _UNITS = {"tokens": "tok", "requests": "req"}
 
 
 def recorded(
-    before: ModelConfigGovernanceStatus, windows: Sequence[Window], now: datetime, every: timedelta
+    before: ModelConfigGovernanceStatus,
+    windows: Sequence[Window],
+    desired: GovernanceSettings,
+    now: datetime,
+    every: timedelta,
 ) -> dict[str, Any]:
-    """Return the status fields that tell usage, or none where it is not worth a write."""
+    """Return the status fields that tell usage, or none where it is not worth a write.
+
+    Of too many windows those that the spec wants are told, then the first ones.
+    """
+    listed = _foremost(windows, desired)
+    omitted = len(windows) - len(listed) or None
     usage = [
         Usage(
             limit=window.limit,
@@ -40,11 +50,11 @@ def recorded(
             current_usage=window.current_usage,
             last_reset=window.last_reset,
         )
-        for window in windows
+        for window in listed
     ]
-    if not _worth_telling(before, usage, now, every):
+    if omitted == before.omitted_windows and not _worth_telling(before, usage, now, every):
         return {}
-    return {"usage": usage, "usage_time": utc(now) if usage else None}
+    return {"usage": usage, "omitted_windows": omitted, "usage_time": utc(now) if usage else None}
 
 
 def summary(desired: GovernanceSettings, usage: Sequence[Usage]) -> GovernanceSummary:
@@ -75,6 +85,13 @@ def _worth_telling(
         abs(one.current_usage - known.current_usage) >= one.max_limit * WORTH_TELLING
         for one, known in zip(usage, before.usage, strict=True)
     )
+
+
+def _foremost(windows: Sequence[Window], desired: GovernanceSettings) -> Sequence[Window]:
+    if len(windows) <= MOST_WINDOWS:
+        return windows
+    wanted = {budget.reset_duration for budget in desired.budgets or []}
+    return sorted(windows, key=lambda one: one.limit == "budget" and one.reset_duration not in wanted)[:MOST_WINDOWS]
 
 
 def _limit(usage: Usage) -> tuple[str, str, float, float | None]:

@@ -13,6 +13,7 @@ on. Lists come in any order. Whatever cannot be understood is an `UnreadableAnsw
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -235,6 +236,8 @@ def _reset_config(raw: Any, duration: str) -> ResetConfig | None:
     month = (raw or {}).get("quarter_start_month")
     if month is not None and (not isinstance(month, int) or isinstance(month, bool)):
         raise _UnreadableError("quarter_start_month should be a whole number")
+    if month is not None and abs(month) > LARGEST_LIMIT:
+        raise _UnreadableError("quarter_start_month should be a month")
     return ResetConfig(quarter_start_month=month or None) if raw or duration.endswith("Q") else None
 
 
@@ -295,7 +298,8 @@ def _budget_window(budget: Mapping[str, Any]) -> Window:
     return Window(
         limit="budget",
         reset_duration=_text(budget),
-        max_limit=_number(budget, "max_limit") + override,
+        # Two large numbers make one that JSON cannot say.
+        max_limit=min(_number(budget, "max_limit") + override, sys.float_info.max),
         current_usage=_number(budget, "current_usage"),
         last_reset=_moment(budget, "last_reset"),
         override=override,

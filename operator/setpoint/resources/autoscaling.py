@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from setpoint.resources.common import Drift, Model, rule, rules
+from setpoint.resources.common import LARGEST_NUMBER, Drift, Model, rule, rules
 
 FIELDS = (
     "min_replica",
@@ -242,8 +242,7 @@ def _settings(values: Mapping[str, int | None]) -> AutoscalingSettings:
     return settings.model_copy(update=dict(values))
 
 
-LARGEST = 2**63 - 1
-"""Numbers beyond this cannot be kept in a status."""
+LARGEST = LARGEST_NUMBER
 
 
 def _whole(value: object) -> int | None:

@@ -30,6 +30,18 @@ BIFROST = "bifrost"
 MESSAGE_LIMIT = 1024
 """Characters of a message that reach status, Events and logs."""
 
+WORD_LIMIT = 64
+"""Characters of a word by which a remote tells a state."""
+
+VALUE_LIMIT = 253
+"""Characters of a value that a remote reports, as far as it is shown."""
+
+MOST_DRIFT = 64
+"""Differences in a status; more are counted only."""
+
+LARGEST_NUMBER = 2**63 - 1
+"""Whole numbers beyond this cannot be kept in a status."""
+
 _DURATION_PART = re.compile(r"([0-9]+)([hms])")
 _UNIT = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
 
@@ -184,7 +196,11 @@ class Condition(Model):
 class Response(Model):
     """What the remote API answered to the last write."""
 
-    status: Annotated[str, Field(description="Word for word, such as ACCEPTED, QUEUED or UNCHANGED.")]
+    status: Annotated[
+        str,
+        AfterValidator(lambda text: clean_message(text)[:WORD_LIMIT]),
+        Field(description=f"Word for word, such as ACCEPTED, QUEUED or UNCHANGED; cut at {WORD_LIMIT} characters."),
+    ]
     message: Annotated[str, Field(description="Word for word, cut at 1024 characters.")] = ""
     time: Annotated[AwareDatetime, Field(description="When the answer came.")]
 
@@ -198,7 +214,14 @@ class Serving(Model):
         return None
 
 
-Value = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
+def _bounded(value: int | str) -> int | str:
+    if isinstance(value, int) and abs(value) <= LARGEST_NUMBER:
+        return value
+    text = clean_message(str(value))
+    return text if len(text) <= VALUE_LIMIT else f"{text[: VALUE_LIMIT - 1]}…"
+
+
+Value = Annotated[int | str, AfterValidator(_bounded), WithJsonSchema({"x-kubernetes-int-or-string": True})]
 """A value in a status that is a whole number for some fields and a text for others."""
 
 
@@ -320,7 +343,18 @@ class SpecBase(Model):
 
 
 _OF_THE_ORIGIN = frozenset(
-    {"target", "created", "applied", "baseline", "observed", "response", "serving", "usage", "usage_time"}
+    {
+        "target",
+        "created",
+        "applied",
+        "baseline",
+        "observed",
+        "response",
+        "serving",
+        "usage",
+        "usage_time",
+        "omitted_windows",
+    }
 )
 """Fields of a status that speak of one remote thing, whichever of them a kind has."""
 
@@ -337,8 +371,8 @@ class StatusBase(Model):
     drift: Annotated[
         list[Drift],
         Field(
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-            description="Managed fields that differ at the remote; absent when there are none.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic", "maxItems": MOST_DRIFT},
+            description=f"Managed fields that differ at the remote, the first {MOST_DRIFT}; absent when there are none.",
         ),
     ] = []
     drifted_fields: Annotated[

@@ -30,6 +30,9 @@ from setpoint.resources.common import (
 MAX_BUDGETS = 8
 """Windows in one resource at most."""
 
+MOST_WINDOWS = MAX_BUDGETS + 2
+"""Windows of which a status tells the usage: as many as a spec may have budgets, and those of the rate limit."""
+
 LARGEST_LIMIT = 2**63 - 1
 """The gateway keeps tokens and requests as int64."""
 
@@ -393,11 +396,14 @@ class ModelConfigGovernanceStatus(StatusBase):
         list[Usage],
         Field(
             default_factory=list,
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-            description="What was used, window by window; written when it moved by a percent of a limit, "
-            "at most once per interval.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic", "maxItems": MOST_WINDOWS},
+            description=f"What was used, window by window, of at most {MOST_WINDOWS}, those of the spec first; written when "
+            "it moved by a percent of a limit, at most once per interval.",
         ),
     ]
+    omitted_windows: Annotated[
+        int | None, Field(description="How many more windows the gateway has; absent where usage lists them all.")
+    ] = None
     usage_time: Annotated[AwareDatetime | None, Field(description="When usage was read.")] = None
     summary: Annotated[GovernanceSummary | None, Field(description="Limits and usage at a glance.")] = None
 

@@ -5,14 +5,16 @@ queue) is read from where the state is when somebody scrapes, so it cannot drift
 
 Labels are bounded: kinds, reasons, states and codes are few. Series of single resources exist only for those that somebody
 has to look at: not Ready (the `MOST_NAMED` that are so for longest), not serving (`MOST_NAMED` of them), corrected, or with a
-budget.
+limit: of these the first windows of a resource, and of a namespace the `MOST_LIMITS` that are used most.
 """
 
 import platform
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info
 from prometheus_client.exposition import choose_encoder
@@ -29,6 +31,7 @@ from setpoint.resources.serving import STATES, UNKNOWN
 from setpoint.resources.shown import Shown
 
 MOST_NAMED = 500
+MOST_LIMITS = 10_000
 PENDING = "Pending"
 OTHER = "Other"
 RESULTS = ("done", "retry", "superseded", "error")
@@ -127,7 +130,7 @@ class Metrics:
 
     def answered(self, service: str, method: str, code: str, seconds: float) -> None:
         """Count a request to a remote API."""
-        self._requests.labels(service, method, code).inc()
+        self._requests.labels(service, method, OTHER if code.isdecimal() and code not in _CODES else code).inc()
         self._answers.labels(service, method).observe(seconds)
 
     def queued(self, key: Key, seconds: float, *, urgent: bool) -> None:
@@ -203,11 +206,8 @@ class _States(Collector):
         counts: Tally[tuple[str, str, str]] = Tally()
         flagged: dict[str, Tally[str]] = {word: Tally() for word, _ in _FLAGS}
         pending: list[tuple[str, Key, str]] = []
-        used = GaugeMetricFamily(
-            "setpoint_budget_used_ratio",
-            "Part of a limit that was used, as the resource's status tells: 1 is all of it.",
-            labels=["namespace", "name", "limit", "reset_duration"],
-        )
+        limits: defaultdict[str, list[tuple[float, str, str, str]]] = defaultdict(list)
+        left_out: Tally[str] = Tally()
         there: set[Key] = set()
         for key, shown in self._sources.resources():
             reason = shown.reason if shown.reason in _REASONS else OTHER
@@ -217,8 +217,10 @@ class _States(Collector):
                 tally[key.kind] += getattr(shown, word)
             if shown.ready != "True" and not shown.suspended:
                 pending.append((shown.since, key, reason))
-            for limit in shown.used:
-                used.add_metric([key.namespace, key.name, limit.limit, limit.reset_duration], limit.ratio)
+            limits[key.namespace] += [
+                (limit.ratio, key.name, limit.limit, limit.reset_duration) for limit in shown.used
+            ]
+            left_out[key.namespace] += shown.left_out
             if key in self._corrected:
                 there.add(key)
         for gone in self._corrected.keys() - there:
@@ -235,7 +237,7 @@ class _States(Collector):
                 family.add_metric([kind], count)
             yield family
         yield _not_ready(pending)
-        yield used
+        yield from _used_limits(limits, left_out)
         yield _corrections(self._corrected)
 
     def _targets(self) -> Iterator[Metric]:
@@ -272,6 +274,7 @@ _FLAGS = (
 )
 _REASONS = {*Reason, PENDING}
 _STATES = STATES | {UNKNOWN}
+_CODES = {str(status.value) for status in HTTPStatus}
 
 
 def _not_ready(pending: list[tuple[str, Key, str]]) -> Metric:
@@ -283,6 +286,30 @@ def _not_ready(pending: list[tuple[str, Key, str]]) -> Metric:
     for since, key, reason in sorted(pending)[:MOST_NAMED]:
         family.add_metric([*key, reason], _timestamp(since))
     return family
+
+
+def _used_limits(
+    limits: Mapping[str, list[tuple[float, str, str, str]]], left_out: Mapping[str, int]
+) -> Iterator[Metric]:
+    """Yield the limits of each namespace, given as ratio, name and further labels, and how many have no series."""
+    used = GaugeMetricFamily(
+        "setpoint_budget_used_ratio",
+        "Part of a limit that was used, as the resource's status tells: 1 is all of it.",
+        labels=["namespace", "name", "limit", "reset_duration"],
+    )
+    unnamed = GaugeMetricFamily(
+        "setpoint_budgets_left_out",
+        "Limits that have no series of their own, because there are too many.",
+        labels=["namespace"],
+    )
+    for namespace, listed in sorted(limits.items()):
+        for ratio, *labels in sorted(listed, reverse=True)[:MOST_LIMITS]:
+            used.add_metric([namespace, *labels], ratio)
+        missing = max(len(listed) - MOST_LIMITS, 0) + left_out.get(namespace, 0)
+        if missing:
+            unnamed.add_metric([namespace], missing)
+    yield used
+    yield unnamed
 
 
 def _not_serving(failing: list[tuple[Key, str]]) -> Metric:

@@ -84,6 +84,24 @@ def scraper(installed: ControlPlane) -> Iterator[Scraper]:
         yield scraper
 
 
+def _limits_are_told(scraper: Scraper, gateway: GatewayStage) -> None:
+    """Spend of a limit, and have more limits than are named."""
+    budgets = [BudgetSpec(max_limit=100, reset_duration="1M", current_usage=85)]
+    gateway.bifrost.add_row(RowSpec(model_name="spent", provider="openai", budgets=budgets))
+    gateway.mcg("gpt", "spent", budget={"maxLimit": 100, "resetDuration": "1M"})
+    gateway.until("mcg", "gpt", "Synced")
+    budget = {"name": "gpt", "namespace": gateway.namespace, "limit": "budget"}
+    assert eventually(lambda: scraper.value("setpoint_budget_used_ratio", **budget)) == pytest.approx(0.85)
+
+    many = [BudgetSpec(max_limit=1, reset_duration=f"{hours}h") for hours in range(1, 13)]
+    gateway.bifrost.add_row(RowSpec(model_name="many", provider="openai", budgets=many))
+    gateway.mcg("many", "many", budget={"maxLimit": 1, "resetDuration": "1h"}, mode="Observe")
+    gateway.until("mcg", "many", "DriftDetected")
+    left_out = partial(scraper.value, "setpoint_budgets_left_out", namespace=gateway.namespace)
+    assert eventually(left_out) == 2
+    assert gateway.get("mcg", "many")["status"]["omittedWindows"] == 2
+
+
 def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Stage, gateway: GatewayStage) -> None:
     das = {"kind": "DeploymentAutoscaling", "namespace": stage.namespace}
 
@@ -100,12 +118,7 @@ def test_every_documented_metric_is_there_and_moves(scraper: Scraper, stage: Sta
     assert scraper.value("setpoint_connection_ready", **labels) == 1
     assert scraper.value("setpoint_resource_not_ready_since_timestamp_seconds", **das, name="free") is None
 
-    budgets = [BudgetSpec(max_limit=100, reset_duration="1M", current_usage=85)]
-    gateway.bifrost.add_row(RowSpec(model_name="spent", provider="openai", budgets=budgets))
-    gateway.mcg("gpt", "spent", budget={"maxLimit": 100, "resetDuration": "1M"})
-    gateway.until("mcg", "gpt", "Synced")
-    budget = {"name": "gpt", "namespace": gateway.namespace, "limit": "budget"}
-    assert eventually(lambda: scraper.value("setpoint_budget_used_ratio", **budget)) == pytest.approx(0.85)
+    _limits_are_told(scraper, gateway)
 
     for number in range(1, SEVERAL + 1):
         stage.baseten.set_settings({"max_replica": 9}, model="m-greeter", deployment="d-free")

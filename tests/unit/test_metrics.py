@@ -4,10 +4,10 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from setpoint.metrics import MOST_NAMED, ConnectionState, Metrics, Sources
+from setpoint.metrics import MOST_LIMITS, MOST_NAMED, ConnectionState, Metrics, Sources
 from setpoint.reconcile.ports import Event, EventType, Key
 from setpoint.resources import MANAGED_KINDS
-from setpoint.resources.shown import Shown, shown
+from setpoint.resources.shown import Shown, UsedLimit, shown
 
 LLAMA = Key("DeploymentAutoscaling", "ml", "llama")
 GPT = Key("ModelConfigGovernance", "ai", "gpt")
@@ -165,6 +165,75 @@ def test_used_limits_are_ratios_of_what_the_status_tells() -> None:
     name = "setpoint_budget_used_ratio"
     assert sample(found, name, **labels, limit="budget", reset_duration="1M") == 0.8
     assert sample(found, name, **labels, limit="requests", reset_duration="1m") == 0
+
+
+def window(number: int, **fields: Any) -> dict[str, Any]:
+    """Return the usage of one window, as a status tells it."""
+    return {
+        "limit": "budget",
+        "resetDuration": f"{number}h",
+        "maxLimit": 100,
+        "currentUsage": number % 100,
+        **fields,
+    }
+
+
+def test_one_resource_has_few_limits_however_many_windows_its_remote_has() -> None:
+    many = [window(number) for number in range(5000)]
+    there = {
+        GPT._replace(name=f"r{number}"): shown({"metadata": {}, "status": {"usage": many}}) for number in range(20)
+    }
+    metrics = watching(there)
+    found = samples(metrics)
+    assert len([one for one in found if one[0] == "setpoint_budget_used_ratio"]) == 20 * 10
+    assert sample(found, "setpoint_budgets_left_out", namespace="ai") == 20 * 4990
+    assert len(metrics.exposition("text/plain")[1].splitlines()) < 1000
+    assert sum(len(seen.used) for seen in there.values()) == 200, "no more is kept in memory"
+
+
+def test_what_a_status_left_out_is_counted_too() -> None:
+    status = {"usage": [window(number) for number in range(12)], "omittedWindows": 30}
+    found = samples(watching({GPT: shown({"metadata": {}, "status": status})}))
+    assert sample(found, "setpoint_budgets_left_out", namespace="ai") == 32
+    odds: tuple[object, ...] = ("30", -3, None, [], 1.5)
+    for odd in odds:
+        assert shown({"metadata": {}, "status": {"omittedWindows": odd}}).left_out == 0
+
+
+def test_of_very_many_limits_of_a_namespace_those_are_named_that_are_used_most() -> None:
+    used = (UsedLimit("budget", "1d", 0.5), UsedLimit("tokens", "1h", 0.9), UsedLimit("requests", "1h", 0.1))
+    crowd = {GPT._replace(name=f"r{number:05}"): READY._replace(used=used) for number in range(MOST_LIMITS // 2)}
+    neighbour = GPT._replace(namespace="other")
+    found = samples(watching({**crowd, neighbour: READY._replace(used=used)}))
+    named = [dict(labels) for (name, labels) in found if name == "setpoint_budget_used_ratio"]
+    assert len([one for one in named if one["namespace"] == "ai"]) == MOST_LIMITS
+    assert {one["limit"] for one in named if one["namespace"] == "ai"} == {"budget", "tokens"}
+    assert len([one for one in named if one["namespace"] == "other"]) == 3
+    assert sample(found, "setpoint_budgets_left_out", namespace="ai") == MOST_LIMITS // 2
+    assert sample(found, "setpoint_budgets_left_out", namespace="other") is None
+
+
+def test_words_of_a_remote_are_short_and_printable_and_name_one_series() -> None:
+    odd = "1\x1b[2J\n\u202e" + "h" * 100_000
+    usage = [window(1, resetDuration=odd), window(2, resetDuration=odd), window(3, limit=odd)]
+    conditions = [{"type": "Ready", "status": odd, "reason": odd, "lastTransitionTime": odd}]
+    seen = shown({"metadata": {}, "status": {"usage": usage, "conditions": conditions, "serving": {"status": odd}}})
+    metrics = watching({GPT: seen})
+    text = metrics.exposition("text/plain")[1].decode()
+    assert max(map(len, text.splitlines())) < 400
+    assert not [char for char in text if char != "\n" and not char.isprintable()]
+    assert sum(line.startswith("setpoint_budget_used_ratio{") for line in text.splitlines()) == 2
+    assert sample(samples(metrics), "setpoint_budgets_left_out", namespace="ai") == 1
+    assert max(len(part) for part in seen if isinstance(part, str)) <= 64
+
+
+def test_a_remotes_status_codes_make_few_series() -> None:
+    metrics = Metrics()
+    for code in [*map(str, range(100, 1000)), "timeout", "unreachable"]:
+        metrics.answered("Baseten", "GET", code, 0.1)
+    counts = {dict(labels)["code"] for (name, labels) in samples(metrics) if name == "setpoint_remote_requests_total"}
+    assert {"200", "404", "429", "503", "timeout", "unreachable", "Other"} <= counts
+    assert len(counts) < 80
 
 
 def test_states_are_read_when_somebody_asks() -> None:

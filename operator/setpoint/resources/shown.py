@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from setpoint.resources.common import WORD_LIMIT, clean_message
+from setpoint.resources.model_config_governance import MOST_WINDOWS
 from setpoint.resources.serving import NOT_SERVING
 
 
@@ -30,6 +32,8 @@ class Shown(NamedTuple):
     """What its remote calls the state of the target; nothing where it does not tell."""
     failing: str = ""
     """The state in which the target, or a chainlet of it, does not serve; nothing while all do or may."""
+    left_out: int = 0
+    """How many more limits there are than are in `used`."""
 
 
 def shown(body: Mapping[str, Any]) -> Shown:
@@ -38,17 +42,19 @@ def shown(body: Mapping[str, Any]) -> Shown:
     status = status if isinstance(status, dict) else {}
     found = {str(one.get("type")): one for one in _objects(status.get("conditions"))}
     ready = found.get("Ready", {})
+    used, left_out = _used_limits(status)
     states = _states(status.get("serving"))
     return Shown(
-        ready=sys.intern(str(ready.get("status", "Unknown"))),
-        reason=sys.intern(str(ready.get("reason", "Pending"))),
-        since=str(ready.get("lastTransitionTime") or body["metadata"].get("creationTimestamp") or ""),
+        ready=_word(ready.get("status", "Unknown")),
+        reason=_word(ready.get("reason", "Pending")),
+        since=_word(ready.get("lastTransitionTime") or body["metadata"].get("creationTimestamp") or ""),
         suspended=found.get("Suspended", {}).get("status") == "True",
-        used=tuple(used for one in _objects(status.get("usage")) if (used := _used(one)) is not None),
+        used=used,
         drifted=found.get("Drifted", {}).get("status") == "True",
         contested=found.get("Contested", {}).get("status") == "True",
         state=states[0] if states else "",
         failing=next((state for state in states if state in NOT_SERVING), ""),
+        left_out=left_out,
     )
 
 
@@ -56,11 +62,30 @@ def _states(serving: object) -> list[str]:
     """Return the states of a target and of its chainlets."""
     if not isinstance(serving, dict):
         return []
-    return [sys.intern(str(one.get("status"))) for one in (serving, *_objects(serving.get("chainlets")))]
+    return [_word(one.get("status")) for one in (serving, *_objects(serving.get("chainlets")))]
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _used_limits(status: Mapping[str, Any]) -> tuple[tuple[UsedLimit, ...], int]:
+    """Return the first limits, one of each name and window, and how many more there are."""
+    found: dict[tuple[str, str], UsedLimit] = {}
+    more = status.get("omittedWindows")
+    left_out = more if isinstance(more, int) and more > 0 else 0
+    for one in filter(None, map(_used, _objects(status.get("usage")))):
+        name = one.limit, one.reset_duration
+        if name in found or len(found) == MOST_WINDOWS:
+            left_out += 1
+        else:
+            found[name] = one
+    return tuple(found.values()), left_out
+
+
+def _word(value: object) -> str:
+    """Return a text that is fit for a label: short, and of printable characters."""
+    return sys.intern(clean_message(str(value)[:WORD_LIMIT]))
 
 
 def _used(window: Mapping[str, Any]) -> UsedLimit | None:
@@ -71,4 +96,4 @@ def _used(window: Mapping[str, Any]) -> UsedLimit | None:
         ratio = used / limit
     except OverflowError:
         return None
-    return UsedLimit(sys.intern(str(window.get("limit"))), sys.intern(str(window.get("resetDuration"))), ratio)
+    return UsedLimit(_word(window.get("limit")), _word(window.get("resetDuration")), ratio)

@@ -135,3 +135,34 @@ def test_a_key_is_not_sent_in_clear_to_a_host_that_is_only_listed(stage: Stage) 
     message = stage.condition("spconn", "clear")["message"]
     assert "host listed.example.com must be reached with https" in message
     assert "add http://listed.example.com to the operator's list of allowed hosts" in message
+
+
+def test_a_listed_host_is_reached_at_its_usual_port_only(stage: Stage) -> None:
+    stage.plane.apply(
+        secret("ssh", stage.namespace, "test-key"), connection("ssh", stage.namespace, "https://listed.example.com:22")
+    )
+    ready(stage, "ssh", "ConnectionNotAllowed")
+    message = stage.condition("spconn", "ssh")["message"]
+    assert "which has listed.example.com at other ports only" in message
+    assert message.endswith("an administrator who means it adds listed.example.com:22")
+
+
+@pytest.mark.cluster_wide
+def test_a_cluster_connection_does_not_lead_to_the_keys_of_a_cloud(stage: Stage) -> None:
+    name = f"metadata-{stage.namespace}"
+    body = connection(name, stage.namespace, "https://[::ffff:169.254.169.254]")
+    body["spec"]["baseten"]["apiKeySecretRef"] |= {"namespace": stage.namespace}
+    body |= {"kind": "ClusterConnection", "metadata": {"name": name}}
+    stage.plane.apply(secret(name, stage.namespace, "test-key"), body)
+    try:
+
+        def told() -> str:
+            found = stage.plane.get("spcconn", name) or {}
+            listed = found.get("status", {}).get("conditions", [])
+            return next((one["message"] for one in listed if one["reason"] == "ConnectionNotAllowed"), "")
+
+        message = eventually(told, timeout=45)
+    finally:
+        stage.plane.kubectl("delete", "spcconn", name)
+    assert "where clouds tell a machine its keys" in message
+    assert "to the operator's list of allowed hosts" in message

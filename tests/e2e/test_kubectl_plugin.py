@@ -1,5 +1,7 @@
 """`kubectl setpoint`, run by kubectl as users run it."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -105,6 +107,27 @@ def test_suspend_resume_and_reconcile(stage: Stage, plugin: Plugin) -> None:
     assert corrected["max_replica"] == 3
     assert "asked for" in plugin.run("reconcile", "das/free", "--no-wait")
     assert "is a connection" in plugin.run("suspend", "spconn/baseten", code=1)
+
+
+def test_a_terminal_shows_what_users_wrote_and_obeys_none_of_it(stage: Stage, plugin: Plugin) -> None:
+    stage.das("odd", FREE, {"maxReplica": 3}, connectionRef={"name": "x\x1b[2J\x1b]0;owned\x07\u202e\nReady"})
+    stage.until("das", "odd", "ConnectionNotFound")
+    for words in (("status",), ("explain", "das/odd")):
+        # Whether it counts as stalled yet makes no difference here.
+        said = plugin._call("kubectl-setpoint", *words, "-n", stage.namespace).stdout
+        assert "owned" in said
+        assert all(line.isprintable() for line in said.splitlines())
+        assert not [line for line in said.splitlines() if line.startswith("Ready")]
+
+
+def test_a_long_request_is_answered_by_its_digest(stage: Stage) -> None:
+    stage.open()
+    stage.das("free", FREE, {"maxReplica": 3})
+    stage.until("das", "free", "Synced")
+    text = "now " * 10_000
+    stage.request("das", "free", text)
+    found = stage.handled("das", "free", f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
+    assert len(json.dumps(found["status"])) < 4096
 
 
 def test_completion_offers_commands_and_names(stage: Stage, plugin: Plugin) -> None:

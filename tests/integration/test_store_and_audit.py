@@ -16,10 +16,11 @@ from setpoint.cluster.status import StatusWriter
 from setpoint.cluster.store import Store
 from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.ports import ClusterUnavailable, Event, EventType, Key, LoopClock, ResourceChanged, ResourceGone
-from setpoint.resources import DeploymentAutoscaling
+from setpoint.resources import ChainAutoscaling, DeploymentAutoscaling
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import install
 from tests.e2e.stage import secret
+from tests.unit.test_bounds import chain, reported
 
 pytestmark = pytest.mark.cluster
 
@@ -168,6 +169,23 @@ async def test_a_status_that_another_process_wrote_meanwhile_is_not_written_over
     assert newest.status.observed_generation == 1, "the store has learned it"
     await scene.watch()
     assert scene.store.get(scene.key) == newest, "and the API server still has it"
+
+
+async def test_the_largest_status_there_is_is_taken(scene: Scene) -> None:
+    largest = chain("🦙")
+    metadata = {"name": "a", "namespace": scene.namespace}
+    body = {"apiVersion": "setpoint.dev/v1alpha1", "kind": ChainAutoscaling.kind(), "metadata": metadata}
+    spec = largest.spec.dump()
+    path = api.item(ChainAutoscaling, scene.namespace, "a")
+    await asyncio.to_thread(scene.plane.apply, {**body, "spec": spec})
+    key, _ = scene.store.put(ChainAutoscaling.kind(), await scene.kube.get(path))
+    known = scene.store.get(key)
+    assert isinstance(known, ChainAutoscaling)
+    status = (await reported(known)).status
+    await scene.reporter.status(known, status)
+    shown = (await scene.kube.get(path))["status"]
+    assert "too large" in shown["conditions"][0]["message"]
+    assert ChainAutoscaling.status_model().model_validate(shown) == status
 
 
 async def test_a_status_equal_to_the_one_there_costs_no_request(scene: Scene) -> None:

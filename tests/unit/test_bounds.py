@@ -24,7 +24,7 @@ from setpoint.resources.crd import definition
 from setpoint.resources.serving import ChainletServing, ChainServing
 from tests.simulators.bifrost.specs import GLOBAL_ROW, BudgetSpec, RateLimitSpec
 from tests.unit.governance_world import Cluster, Gateway, operator
-from tests.virtual_time import Clock, run
+from tests.virtual_time import run
 
 LARGEST = 256 * 1024
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -91,7 +91,7 @@ def chain(name: str, count: int = 64) -> ChainAutoscaling:
     return ChainAutoscaling.from_body({"metadata": metadata, "spec": spec, "status": {}})
 
 
-def reported(resource: ChainAutoscaling) -> ChainAutoscaling:
+async def reported(resource: ChainAutoscaling) -> ChainAutoscaling:
     """Return the resource with the status of a chain that differs in every field."""
     chainlets = resource.spec.chainlets
     drift = [
@@ -101,34 +101,25 @@ def reported(resource: ChainAutoscaling) -> ChainAutoscaling:
     states = [ChainletServing(name=one.name, status="ACTIVE", active_replicas=2) for one in chainlets]
     serving = ChainServing(deployment_id="d", status="ACTIVE", chainlets=states)
 
-    async def look() -> ChainAutoscaling:
-        clock = Clock()
-        memory = Memory.of(resource, clock.now(), clock.monotonic())
-        fields: dict[str, Any] = {"applied": settings, "observed": settings, "serving": serving}
-        verdict = conditions.drift_detected(drift)
-        outcome = Reports(clock).outcome(resource, memory, verdict, due=1.0, drift=drift, **fields)
-        assert outcome.status is memory.status, "what is sent is what is remembered"
-        return resource.model_copy(update={"status": memory.status})
-
-    found: list[ChainAutoscaling] = []
-
-    async def main() -> None:
-        found.append(await look())
-
-    run(main())
-    return found[0]
+    clock = LoopClock()
+    memory = Memory.of(resource, clock.now(), clock.monotonic())
+    fields: dict[str, Any] = {"applied": settings, "observed": settings, "serving": serving}
+    verdict = conditions.drift_detected(drift)
+    outcome = Reports(clock).outcome(resource, memory, verdict, due=1.0, drift=drift, **fields)
+    assert outcome.status is memory.status, "what is sent is what is remembered"
+    return resource.model_copy(update={"status": memory.status})
 
 
-def test_differences_beyond_a_number_are_counted_only() -> None:
-    status = reported(chain("a")).status
+async def test_differences_beyond_a_number_are_counted_only() -> None:
+    status = (await reported(chain("a"))).status
     assert len(status.drift) == most(ChainAutoscaling, "drift") == 64
     assert status.drifted_fields == 512
     assert status.observed is not None
     assert "too large" not in status.conditions[0].message
 
 
-def test_a_status_that_would_be_too_large_is_cut_and_says_so() -> None:
-    status = reported(chain("🦙")).status
+async def test_a_status_that_would_be_too_large_is_cut_and_says_so() -> None:
+    status = (await reported(chain("🦙"))).status
     assert len(json.dumps(status.dump(), ensure_ascii=False, separators=(",", ":")).encode()) <= LARGEST
     assert status.drift == []
     assert status.drifted_fields == 512

@@ -7,14 +7,47 @@ parsers to skip text outside of it).
 Python 3.13 holds certificates strictly against RFC 5280 unless told otherwise. Many private authorities were made without the
 key usages and key identifiers it asks for, and the Go and OpenSSL clients beside the operator take them; so where an authority
 is named, certificates are held against it as Python before 3.13 does. The public ones are held to the letter.
+
+What is trusted takes 0.7 MiB of memory for the public authorities, so all clients that trust the same share it.
 """
 
 import base64
 import codecs
+import hashlib
 import re
 import ssl
+from weakref import WeakValueDictionary
+
+import httpx
 
 _BLOCK = re.compile(r"-----BEGIN (?P<label>(?:X509 )?CERTIFICATE)-----(?P<body>.*?)-----END (?P=label)-----", re.DOTALL)
+
+
+class Trusts:
+    """What connections are opened with, one for each bundle and one for the public authorities, made when first asked for.
+
+    Nothing but what is trusted may be set on one of them, above all no certificate of a client: others use it as well.
+    """
+
+    def __init__(self) -> None:
+        self._public: ssl.SSLContext | None = None
+        self._named: WeakValueDictionary[bytes, ssl.SSLContext] = WeakValueDictionary()
+
+    def context(self, bundle: bytes | None) -> ssl.SSLContext:
+        """Return the context that trusts a bundle, or the public authorities; one of a bundle lasts as long as somebody has it.
+
+        Raises:
+            ValueError: there is no certificate in the bundle, or one that cannot be read; the message says which.
+        """
+        if bundle is None:
+            if self._public is None:
+                self._public = httpx.create_ssl_context(trust_env=False)
+            return self._public
+        digest = hashlib.sha256(bundle).digest()
+        context = self._named.get(digest)
+        if context is None:
+            context = self._named[digest] = trusting(bundle)
+        return context
 
 
 def trusting(bundle: bytes) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from setpoint.remotes import addresses
+from setpoint.remotes.commons import LARGEST_ANSWER
 from setpoint.remotes.hosts import AllowedHosts
 
 PREFIX = "SETPOINT_"
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
     metrics_address: Annotated[str, Field(description="address of /metrics; empty: not served")] = ":8080"
     health_address: Annotated[str, Field(description="address of /healthz and /readyz")] = ":8081"
     workers: Annotated[int, Field(ge=1, le=512, description="resources of one connection looked at at once")] = 32
+    largest_answer: Annotated[
+        int, Field(ge=1, le=256, description="MiB of a list from a remote API that are read; more is an error")
+    ] = LARGEST_ANSWER
     shard: Annotated[str, Field(description="serve only resources whose label sharding.setpoint.dev/key is this")] = ""
     dry_run: Annotated[bool, Field(description="treat every resource as if its mode were Observe")] = False
     log_format: Annotated[

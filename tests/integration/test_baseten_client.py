@@ -412,7 +412,7 @@ async def test_a_truncated_answer_is_no_answer(baseten: BasetenSimulator) -> Non
 async def test_a_huge_answer_is_cut_off(baseten: BasetenSimulator) -> None:
     baseten.inject(Huge(size=64 * 1024 * 1024))
     async with connected(baseten, timeout=30) as client:
-        with pytest.raises(errors.RemoteFailure, match="with more than 16 MiB"):
+        with pytest.raises(errors.RemoteFailure, match="with more than 1 MiB"):
             await write(client)
 
 

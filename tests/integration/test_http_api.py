@@ -18,8 +18,10 @@ import httpx
 import pytest
 
 from setpoint.remotes import errors
+from setpoint.remotes.commons import LARGEST_ANSWER as LARGEST_MIB
+from setpoint.remotes.commons import MIB, Commons
 from setpoint.remotes.credential import Credential
-from setpoint.remotes.http import LARGEST_ANSWER, HttpApi
+from setpoint.remotes.http import LARGEST_THING, HttpApi
 from setpoint.remotes.limits import Limits
 from setpoint.remotes.meter import Meter
 from setpoint.remotes.pinned import Check, PinnedTransport
@@ -28,6 +30,7 @@ from tests.controlplane.certs import Authority
 from tests.raw_server import Act, RawServer, Request, answer, hang_up, in_turn, never, raw_server
 from tests.waiting import eventually_async
 
+LARGEST_ANSWER = LARGEST_MIB * MIB
 KEY = "s3cret-Key.0123456789"
 THING = "/v1/things/{thing_id}"
 
@@ -44,6 +47,8 @@ async def api(
     check: Check | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     meter: Meter | None = None,
+    commons: Commons | None = None,
+    owner: str = "ml",
 ) -> AsyncIterator[HttpApi]:
     http = HttpApi(
         "Baseten",
@@ -56,6 +61,8 @@ async def api(
         check=check,
         transport=transport,
         meter=meter,
+        commons=commons,
+        owner=owner,
     )
     try:
         yield http
@@ -65,6 +72,11 @@ async def api(
 
 async def get(http: HttpApi, thing: str = "x") -> Any:
     return await http.request("GET", THING, {"thing_id": thing}, urgent=False)
+
+
+async def get_list(http: HttpApi) -> list[Any]:
+    """Return the items of a list that stands in an object."""
+    return await http.request_list("/v1/things", {}, lambda body: body["things"], urgent=False)
 
 
 async def patch(http: HttpApi) -> Any:
@@ -261,7 +273,7 @@ async def test_a_refusal_that_was_packed_unasked_is_read() -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_bomb_is_stopped_while_it_is_unpacked(encoding: str) -> None:
     packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16 if encoding == "gzip" else zlib.MAX_WBITS)
-    block = packer.compress(b" " * (8 * LARGEST_ANSWER)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    block = packer.compress(b" " * (128 * LARGEST_THING)) + packer.flush(zlib.Z_SYNC_FLUSH)
     sent = [0]
 
     async def bomb(_request: Request, writer: asyncio.StreamWriter) -> None:
@@ -279,9 +291,9 @@ async def test_a_bomb_is_stopped_while_it_is_unpacked(encoding: str) -> None:
         tracemalloc.stop()
 
     assert type(error) is errors.UnreadableAnswer
-    assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 16 MiB"
+    assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 1 MiB"
     assert sent[0] < LARGEST_ANSWER, "what came after the bound was not read"
-    assert most < 5 * LARGEST_ANSWER, "nor was more unpacked"
+    assert most < 5 * LARGEST_THING, "nor was more unpacked"
 
 
 PAGE = b"<!doctype html><title>Bifrost</title>"
@@ -375,8 +387,20 @@ async def test_an_endless_answer_is_cut_off() -> None:
     error, _ = await failure(act, timeout=60)
 
     assert isinstance(error, errors.UnreadableAnswer)
-    assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 16 MiB"
-    assert sent[0] < 2 * LARGEST_ANSWER
+    assert error.message == "Baseten answered 200 to GET /v1/things/x with more than 1 MiB"
+    assert sent[0] < 16 * LARGEST_THING
+
+
+@pytest.mark.parametrize("largest", [1, 16])
+async def test_an_endless_list_is_cut_off_where_a_setting_says(largest: int) -> None:
+    act, sent = endless(200)
+
+    async with raw_server(act) as server, api(server.url, timeout=60, commons=Commons(largest)) as http:
+        with pytest.raises(errors.UnreadableAnswer) as raised:
+            await get_list(http)
+
+    assert raised.value.message == f"Baseten answered 200 to GET /v1/things with more than {largest} MiB"
+    assert sent[0] < (largest + 16) * MIB
 
 
 async def test_an_endless_refusal_is_still_a_refusal() -> None:
@@ -387,12 +411,12 @@ async def test_an_endless_refusal_is_still_a_refusal() -> None:
     assert isinstance(error, errors.AuthenticationFailed)
 
 
-async def test_a_large_answer_within_the_bound_is_read() -> None:
-    body = json.dumps(["x" * (LARGEST_ANSWER - 1000)]).encode()
+async def test_a_large_list_within_the_bound_is_read() -> None:
+    things = ["x" * 2000] * (LARGEST_ANSWER // 2005)
+    body = json.dumps({"things": things}).encode()
+    assert LARGEST_ANSWER * 0.99 < len(body) < LARGEST_ANSWER
     async with raw_server(answer(raw=body)) as server, api(server.url, timeout=60) as http:
-        (text,) = await get(http)
-
-    assert len(text) == LARGEST_ANSWER - 1000
+        assert await get_list(http) == things
 
 
 async def test_the_deadline_covers_an_answer_that_drips() -> None:

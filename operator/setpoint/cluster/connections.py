@@ -23,6 +23,7 @@ from setpoint.reconcile.ports import (
 )
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
+from setpoint.remotes.commons import Commons
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import AuthenticationFailed, TransientError
 from setpoint.remotes.hosts import AllowedHosts, place
@@ -72,6 +73,8 @@ class _Connect(Protocol[C_co]):
         ca_pem: bytes | None,
         check: Check | None,
         meter: Meter | None,
+        commons: Commons,
+        owner: str,
     ) -> C_co: ...
 
 
@@ -101,7 +104,9 @@ class ConnectionPool:
         clock: Clock,
         cluster_wide: bool,
         meter: Meter | None = None,
+        commons: Commons | None = None,
     ) -> None:
+        self._commons = commons or Commons()
         self._kube = kube
         self._store = store
         self._secrets = secrets
@@ -368,6 +373,8 @@ class ConnectionPool:
                 ca_pem=ca_pem,
                 check=self._check(connection, url),
                 meter=self._meter,
+                commons=self._commons,
+                owner=_owner(connection),
             )
         except ValueError as error:
             raise ConnectionNotAllowed(f"{_title(connection)}: {error}") from None
@@ -411,6 +418,11 @@ def _is_going(resource: Managed) -> bool:
 
 def _title(connection: Connection | ClusterConnection) -> str:
     return f"{connection.kind()} {connection.metadata.name}"
+
+
+def _owner(connection: Connection | ClusterConnection) -> str:
+    """Return whose answers are accounted for together: a namespace's, or those of one ClusterConnection."""
+    return connection.metadata.namespace or f"{connection.kind()}/{connection.metadata.name}"
 
 
 def _namespace(connection: Connection | ClusterConnection, ref: SecretKeyRef) -> str:

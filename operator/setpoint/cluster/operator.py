@@ -37,6 +37,7 @@ from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
 from setpoint.reconcile.ports import Clock, ClusterUnavailable, LoopClock, ResourceGone
+from setpoint.remotes.commons import Commons
 from setpoint.remotes.limits import Limits
 from setpoint.resources import (
     GROUP,
@@ -94,6 +95,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> 
         clock=clock,
         cluster_wide=not namespaces,
         meter=metrics,
+        commons=Commons(settings.largest_answer),
     )
     elector = Elector(
         kube,

@@ -5,7 +5,6 @@ front of such an API: it documents no error schema, so a message is looked for i
 """
 
 import contextlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -50,6 +49,9 @@ _MOST = 10
 _DEEPEST = 3
 _SHOWN = 200
 
+_LONGEST_TIME = 64
+"""Characters of a time in any form."""
+
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|h|m|s)")
 _DURATION = re.compile(rf"\s*({_PART.pattern}(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)?\s*)+")
@@ -62,10 +64,6 @@ class Answer:
     status: str
     """Baseten's word (ACCEPTED, QUEUED, UNCHANGED or a new one); the HTTP status where the API has no word of its own."""
     message: str
-
-
-class UnreadableError(ValueError):
-    """A body is not the JSON it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +80,20 @@ class Content:
     """Whether it is HTML: what a proxy, a login or a dashboard answers, but none of the APIs."""
 
 
-def read(body: bytes, flaw: str | None, headers: Mapping[str, str]) -> Content:
-    """Return what is in a body; `flaw` says in words why it is not all there or could not be unpacked."""
+NOTHING = Content(flaw="nothing in it")
+"""What is in an empty body."""
+
+
+def unreadable(body: bytes | bytearray, headers: Mapping[str, str]) -> Content:
+    """Return what is in a body that is no JSON."""
     kind = _media_type(headers)
-    if flaw is not None:
-        return Content(flaw=flaw, shown=flaw, is_page=kind.lower() in _HTML)
-    if not body:
-        return Content(flaw="nothing in it")
-    try:
-        return Content(parse(body))
-    except UnreadableError:
-        is_page = kind.lower() in _HTML or body[:_BEGINNING].lstrip(_BLANKS).lower().startswith(_PAGES)
-        return Content(flaw=f"{kind} that is no readable JSON", shown=kind, is_page=is_page)
+    is_page = kind.lower() in _HTML or body[:_BEGINNING].lstrip(_BLANKS).lower().startswith(_PAGES)
+    return Content(flaw=f"{kind} that is no readable JSON", shown=kind, is_page=is_page)
 
 
-def parse(body: bytes) -> Any:
-    """Return the JSON value of a body.
-
-    Raises:
-        UnreadableError: it is no JSON, or nested too deeply to be read.
-    """
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise UnreadableError from None
+def flawed(flaw: str, headers: Mapping[str, str]) -> Content:
+    """Return what is in a body of which `flaw` says in words why it is not all there or could not be unpacked."""
+    return Content(flaw=flaw, shown=flaw, is_page=_media_type(headers).lower() in _HTML)
 
 
 def api_message(body: Any) -> str | None:
@@ -157,7 +145,7 @@ def problem(
     said = api_message(found.value)
     message = None if said is None else redact(said)
     if _leads_away(status):
-        text = f"{answered} with a redirect{redact(_destination(headers))}, which is not followed"
+        text = f"{answered} with a redirect{_destination(headers, redact)}, which is not followed"
     elif message is not None:
         text = f"{answered}: {message}"
     elif found.shown is not None:
@@ -212,7 +200,7 @@ def _leads_away(status: int) -> bool:
     return HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_MODIFIED
 
 
-def _destination(headers: Mapping[str, str]) -> str:
+def _destination(headers: Mapping[str, str], redact: Callable[[str], str]) -> str:
     """Return where a redirect leads to, as far as it may be shown: what follows the path may hold a secret."""
     try:
         parts = urlsplit(headers.get("location", ""))
@@ -220,7 +208,8 @@ def _destination(headers: Mapping[str, str]) -> str:
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
         return ""
-    place = f"{parts.scheme}://{host}{port}{parts.path}" if host else parts.path
+    # Whole, since a piece of a secret would not be known for one.
+    place = redact(f"{parts.scheme}://{host}{port}{parts.path}" if host else parts.path)
     return f" to {place[:_SHOWN]}" if place else ""
 
 
@@ -280,7 +269,7 @@ def _number(text: str) -> float | None:
     """Return the seconds in a text: `37`, `37s`, `1m30s`, `37 seconds`."""
     with contextlib.suppress(ValueError):
         return float(text)
-    if not _DURATION.fullmatch(text.lower()):
+    if len(text) > _LONGEST_TIME or not _DURATION.fullmatch(text.lower()):
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text.lower()))
 
@@ -291,6 +280,8 @@ def _until(text: str, now: datetime) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
+    if len(text) > _LONGEST_TIME:
+        return None
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -11,12 +11,14 @@ the time its answer came as `not_before`.
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 import httpx
 
 from setpoint.remotes.answers import Answer
 from setpoint.remotes.baseten_shapes import ChainEnvironment, Deployment, Environment, Item, Running, items, written
+from setpoint.remotes.commons import Commons
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import TargetNotFound
 from setpoint.remotes.http import HttpApi
@@ -71,11 +73,14 @@ class Baseten:
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         meter: Meter | None = None,
+        commons: Commons | None = None,
+        owner: str = "",
     ) -> "Baseten":
         """Return a client; nothing is sent yet.
 
         `timeout` is the seconds a request may take, `ca_pem` replaces the public certificate authorities, `check`
         judges the addresses the host resolves to, `transport` stands in for the network, and `meter` is told of requests.
+        `commons` is what the clients of the process share, and `owner` names those whose answers are accounted for together.
 
         Raises:
             ValueError: the URL cannot be used, or the bundle has no certificate or one that cannot be read.
@@ -91,6 +96,8 @@ class Baseten:
             check=check,
             transport=transport,
             meter=meter,
+            commons=commons,
+            owner=owner,
         )
         return cls(http, SharedReads())
 
@@ -241,8 +248,9 @@ class Baseten:
         self, template: str, field: str, key: str, model_id: str, not_before: float | None, *, urgent: bool
     ) -> list[Item]:
         async def read() -> list[Item]:
-            body = await self._http.request("GET", template, {"model_id": model_id}, urgent=urgent)
-            return items(body, field, key=key)
+            return await self._http.request_list(
+                template, {"model_id": model_id}, partial(items, field=field, key=key), urgent=urgent
+            )
 
         try:
             return await self._reads.get((template, model_id), read, not_before=not_before, urgent=urgent)
@@ -257,12 +265,14 @@ class Baseten:
 
     async def _listing(self, template: str, field: str, not_before: float, **params: str) -> Listing:
         async def read() -> Listing:
-            body = await self._http.request("GET", template, params, urgent=True)
-            return Listing(
-                Named(item["id"], name, team if isinstance(team := item.get("team_name"), str) else None)
-                for item in items(body, field, key="id")
-                if isinstance(name := item.get("name"), str)
-            )
+            def named(body: Any) -> Iterable[Named]:
+                return (
+                    Named(item["id"], name, team if isinstance(team := item.get("team_name"), str) else None)
+                    for item in items(body, field, key="id")
+                    if isinstance(name := item.get("name"), str)
+                )
+
+            return Listing(await self._http.request_list(template, params, named, urgent=True))
 
         key = (template, *params.values())
         return await self._reads.get(key, read, not_before=not_before, urgent=True)
@@ -279,6 +289,6 @@ def _called(deployment: Item) -> str:
 
 def _named(things: Iterable[str]) -> str:
     """Return the first few things for a message, in a steady order, and how many more there are."""
-    names = sorted(things)
+    names = list(things)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}" if names else "none"
+    return f"{', '.join(nsmallest(_SHOWN, names))}{more}" if names else "none"

@@ -21,6 +21,12 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """What a spec may name by its id, too."""
 ANY = re.compile(r".+", re.DOTALL)
 
+LONGEST_NAME = 1024
+"""Characters of a name; a spec's are shorter."""
+
+MOST_CHAINLETS = 1024
+"""Chainlets of one chain that are read; a spec names fewer."""
+
 WITHOUT_A_WORD = "200"
 """What stands for the answer's status where the API gives no word: the HTTP status, of which it documents no other."""
 
@@ -145,11 +151,14 @@ class ChainEnvironment:
             UnreadableAnswer: it has no list of chainlets, or the settings of one cannot be read.
         """
         current = _current(raw) if isinstance(raw, Mapping) else None
+        listed = items(raw, "chainlet_settings", key="chainlet_name")
+        if len(listed) > MOST_CHAINLETS:
+            raise UnreadableAnswer(f"Baseten reports more than {MOST_CHAINLETS} chainlets of one chain", status=200)
         return cls(
             name=name,
             chainlets={
                 chainlet["chainlet_name"]: _settings(chainlet, f"chainlet {chainlet['chainlet_name']}")
-                for chainlet in items(raw, "chainlet_settings", key="chainlet_name")
+                for chainlet in listed
             },
             promotion=_promotion(raw),
             current=current,
@@ -181,13 +190,22 @@ def items(raw: Any, field: str, *, key: str) -> list[Item]:
     A list that is null has no items.
 
     Raises:
-        UnreadableAnswer: the body has no such list.
+        UnreadableAnswer: the body has no such list, or a name in it is too long.
     """
     found = raw.get(field, _ABSENT) if isinstance(raw, Mapping) else _ABSENT
     if found is None:
         return []
     if not isinstance(found, list):
         raise UnreadableAnswer(f"Baseten answered a read without a list of {field.replace('_', ' ')}", status=200)
+    for item in found:
+        name = item.get("name" if key == "id" else key) if isinstance(item, Mapping) else None
+        if isinstance(name, str) and len(name) > LONGEST_NAME:
+            # Left out, it would look as if it were not there.
+            what = field.replace("_", " ")
+            raise UnreadableAnswer(
+                f"Baseten answered with a list of {what} in which a name has more than {LONGEST_NAME} characters",
+                status=200,
+            )
     pattern = ID if key == "id" else ANY
     return [
         item
@@ -232,7 +250,7 @@ def _chainlets(deployment: Item) -> dict[str, Running]:
     listed = deployment.get("chainlets")
     return {
         name: Running(str(chainlet.get("id", "")), _state(chainlet), _replicas(chainlet))
-        for chainlet in (listed if isinstance(listed, list) else [])
+        for chainlet in (listed[:MOST_CHAINLETS] if isinstance(listed, list) else [])
         if isinstance(chainlet, Mapping) and (name := _text(chainlet, "name")) is not None
     }
 

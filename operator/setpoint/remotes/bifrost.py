@@ -16,7 +16,7 @@ source. What follows from them:
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -26,6 +26,7 @@ from setpoint.remotes.answers import Answer
 from setpoint.remotes.bifrost_bodies import matched, parts, rules
 from setpoint.remotes.bifrost_shapes import Generation, Identity, ModelConfig
 from setpoint.remotes.bifrost_windows import Release, release
+from setpoint.remotes.commons import Commons
 from setpoint.remotes.credential import Credential
 from setpoint.remotes.errors import RemoteError, RemoteFailure, UnreadableAnswer
 from setpoint.remotes.http import HttpApi
@@ -75,12 +76,15 @@ class Bifrost:
         check: Check | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         meter: Meter | None = None,
+        commons: Commons | None = None,
+        owner: str = "",
     ) -> "Bifrost":
         """Return a client; nothing is sent yet.
 
         `url` is the gateway's root, with a path prefix where it is served below one; `timeout` the seconds a request may
         take, `ca_pem` replaces the public certificate authorities, `check` judges the addresses the host resolves to,
-        `transport` stands in for the network, and `meter` is told of requests.
+        `transport` stands in for the network, and `meter` is told of requests. `commons` is what the clients of the process
+        share, and `owner` names those whose answers are accounted for together.
 
         Raises:
             ValueError: the URL cannot be used, or the bundle has no certificate or one that cannot be read.
@@ -96,6 +100,8 @@ class Bifrost:
             check=check,
             transport=transport,
             meter=meter,
+            commons=commons,
+            owner=owner,
         )
         return cls(http, SharedReads(LIST_LIFETIME))
 
@@ -135,8 +141,19 @@ class Bifrost:
         """Return all model configs of the gateway, those of virtual keys and providers too."""
 
         async def read() -> list[ModelConfig]:
-            body = await self._http.request("GET", _LIST, {}, urgent=urgent)
-            return await self._understood(bifrost_shapes.rows, body)
+            problem = None
+
+            def understood(body: Any) -> Iterator[ModelConfig]:
+                nonlocal problem
+                try:
+                    yield from bifrost_shapes.rows(body)
+                except RemoteFailure as error:
+                    problem = error.message
+
+            found = await self._http.request_list(_LIST, {}, understood, urgent=urgent)
+            if problem is not None:
+                raise await self.misunderstood(problem)
+            return found
 
         return await self._reads.get(_LIST, read, not_before=not_before, urgent=urgent)
 

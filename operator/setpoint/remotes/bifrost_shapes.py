@@ -14,7 +14,7 @@ on. Lists come in any order. Whatever cannot be understood is an `UnreadableAnsw
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -37,6 +37,10 @@ _RULE = ("max_limit", "reset_duration", "current_usage", "last_reset")
 _METRICS = {"tokens": "token", "token": "token", "requests": "request", "request": "request"}
 
 LONGEST_ID = 253
+LONGEST_NAME = 1024
+"""Characters of a model's name, a provider or a scope's id; a spec's are shorter."""
+MOST_BUDGETS = 64
+"""Budgets of one row that are read; a spec has eight at most."""
 LONGEST_WORD = 64
 """Characters of a duration or a time that are read; a spec's durations are shorter."""
 
@@ -107,9 +111,14 @@ class ModelConfig:
             RemoteFailure: it cannot be told what it is of; were it left out, it would look as if there were none.
         """
         match raw:
-            case {"model_name": str(model_name)}:
+            case {"model_name": str(model_name)} if len(model_name) <= LONGEST_NAME:
                 generation = _generation(raw)
                 identity = _identity(raw, model_name, generation)
+            case {"model_name": str()}:
+                raise UnreadableAnswer(
+                    f"the gateway reports a model config whose model_name has more than {LONGEST_NAME} characters",
+                    status=200,
+                )
             case _:
                 raise UnreadableAnswer("the gateway reports a model config without model_name", status=200)
         id_ = raw.get("id")
@@ -146,8 +155,8 @@ class _UnreadableError(Exception):
     """A part of a model config is not what it should be."""
 
 
-def rows(raw: Any) -> list[ModelConfig]:
-    """Return the model configs of a list.
+def rows(raw: Any) -> Iterator[ModelConfig]:
+    """Yield the model configs of a list.
 
     A gateway of generation 2 without rows answers null for the list, which stands in the answer all the same.
 
@@ -163,7 +172,7 @@ def rows(raw: Any) -> list[ModelConfig]:
     total = raw.get("total_count")
     if isinstance(total, int) and total > len(found):
         raise RemoteFailure(f"the gateway answered {len(found)} of {total} model configs, though all were asked for")
-    return [ModelConfig.from_wire(item) for item in found]
+    yield from map(ModelConfig.from_wire, found)
 
 
 def row(raw: Any) -> ModelConfig:
@@ -197,6 +206,11 @@ def _identity(raw: Mapping[str, Any], model_name: str, generation: Generation) -
         raise UnreadableAnswer(f"the gateway reports a model config of {model_name} whose owner is no text", status=200)
     if generation is Generation.ONE_BUDGET:
         return Identity(model_name, provider, Scope.GLOBAL, None)
+    if max(len(provider or ""), len(scope_id or "")) > LONGEST_NAME:
+        raise UnreadableAnswer(
+            f"the gateway reports a model config of {model_name} whose owner has more than {LONGEST_NAME} characters",
+            status=200,
+        )
     word = raw.get("scope") or "global"
     scope = next((scope for scope, wire in _SCOPES.items() if wire == word), None)
     if scope is None:
@@ -212,6 +226,8 @@ def _budgets(raw: Mapping[str, Any], generation: Generation) -> list[Mapping[str
         budgets = raw.get("budgets") or []
     if not isinstance(budgets, list) or not all(isinstance(one, Mapping) for one in budgets):
         raise _UnreadableError("budgets should be a list of objects")
+    if len(budgets) > MOST_BUDGETS:
+        raise _UnreadableError(f"there should be at most {MOST_BUDGETS} budgets")
     for one in budgets:
         if not isinstance(one.get("reset_duration"), str) or not _is_number(one.get("max_limit")):
             raise _UnreadableError("a budget should have a number as max_limit and a text as reset_duration")

@@ -7,8 +7,11 @@ a list that is at most ten seconds old, so that something just created is found 
 
 import asyncio
 import math
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+from functools import cached_property
+from heapq import nlargest, nsmallest
 from typing import NamedTuple
 
 from setpoint.remotes.errors import AmbiguousName, TargetNotFound
@@ -16,8 +19,13 @@ from setpoint.remotes.errors import AmbiguousName, TargetNotFound
 GOOD_FOR = 300.0
 MISSING_GOOD_FOR = 10.0
 SHOWN = 5
-COMPARED = 2000
-"""Names an unknown one is compared with: more would take long enough to be felt by everything else in the process."""
+COMPARED = 200
+"""Names an unknown one is compared with, those next to it in the alphabet: more would be felt by the whole process."""
+COMPARED_CLOSELY = 20
+"""Of these, the ones with the most letters in common are compared letter by letter, which may take a millisecond each."""
+LONGEST_COMPARED = 64
+"""Characters of a name that is compared with others."""
+CLOSE = 0.6
 
 
 class Named(NamedTuple):
@@ -48,13 +56,35 @@ class Listing:
 
     def suggestion(self, name: str) -> str:
         """Return what there is instead of something that is not there, for people."""
-        names = sorted(self._by_name)
-        if not names:
+        if not self._by_name:
             return "this key sees none"
-        if close := get_close_matches(name, names[:COMPARED], SHOWN):
+        if close := _close(name, self._in_order):
             return f"did you mean {' or '.join(close)}?"
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        return f"there are {', '.join(names[:SHOWN])}{more}"
+        more = f" and {len(self._in_order) - SHOWN} more" if len(self._in_order) > SHOWN else ""
+        return f"there are {', '.join(self._in_order[:SHOWN])}{more}"
+
+    @cached_property
+    def _in_order(self) -> list[str]:
+        return sorted(self._by_name)
+
+
+def _close(name: str, names: Sequence[str]) -> list[str]:
+    """Return a few of the names that look like a misspelt one, the most like it first; `names` are in order."""
+    if len(name) > LONGEST_COMPARED:
+        return []
+    middle = bisect_left(names, name)
+    begin = max(min(middle - COMPARED // 2, len(names) - COMPARED), 0)
+    matcher = SequenceMatcher()
+    matcher.set_seq2(name)
+
+    def alike(other: str, ratio: Callable[[], float]) -> float:
+        matcher.set_seq1(other)
+        return ratio()
+
+    there = [other for other in names[begin : begin + COMPARED] if len(other) <= LONGEST_COMPARED]
+    near = nlargest(COMPARED_CLOSELY, there, key=lambda other: alike(other, matcher.quick_ratio))
+    found = [(ratio, other) for other in near if (ratio := alike(other, matcher.ratio)) >= CLOSE]
+    return [other for _, other in nlargest(SHOWN, found)]
 
 
 class Names:
@@ -149,4 +179,4 @@ class Names:
 
 
 def _shown(things: Sequence[Named]) -> str:
-    return ", ".join(sorted(map(str, things))[: 2 * SHOWN])
+    return ", ".join(nsmallest(2 * SHOWN, map(str, things)))

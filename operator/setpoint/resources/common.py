@@ -528,6 +528,7 @@ def utc(moment: datetime) -> datetime:
 
 def clean_message(text: str) -> str:
     """Return text fit for a status, an Event or a log line: one line, no control characters, at most 1024 long."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
+    # What is far behind the limit is cut off first: going through a text of a megabyte takes long enough to be felt.
+    printable = "".join(char if char.isprintable() else " " for char in text[: 16 * MESSAGE_LIMIT])
     line = " ".join(printable.split())
     return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"

@@ -63,6 +63,7 @@ class Sources:
     under_way: Callable[[], int]
     watch_age: Callable[[], float]
     leads: Callable[[], bool]
+    longest_block: Callable[[], float]
 
 
 class Metrics:
@@ -198,6 +199,11 @@ class _States(Collector):
             ("setpoint_queue_oldest_seconds", "Wait of the resource that waits longest.", source.longest_wait()),
             ("setpoint_reconciles_under_way", "Resources that are being looked at.", source.under_way()),
             ("setpoint_watch_age_seconds", "Time since the watches were last known to deliver.", source.watch_age()),
+            (
+                "setpoint_event_loop_longest_block_seconds",
+                "Longest time in the last five minutes in which one thing kept the process from everything else.",
+                source.longest_block(),
+            ),
             ("setpoint_leader", "1 where this replica works, 0 where it stands by.", float(source.leads())),
         ):
             yield GaugeMetricFamily(name, text, value=value)

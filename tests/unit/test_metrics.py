@@ -50,6 +50,7 @@ def watching(there: dict[Key, Shown], **connections: bool) -> Metrics:
             under_way=lambda: 2,
             watch_age=lambda: 60.0,
             leads=lambda: True,
+            longest_block=lambda: 0.25,
         )
     )
     return metrics

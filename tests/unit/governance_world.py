@@ -17,6 +17,7 @@ from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.gate import Gate
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
 from setpoint.reconcile.ports import ClusterUnavailable, Event, Handle, Key, ResourceGone
+from setpoint.reconcile.turns import Lane
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
@@ -146,8 +147,8 @@ class Cluster(Finalizers):
     def identity(self, key: Key) -> tuple[str, int] | None:
         return identity(self.objects, key)
 
-    def lane(self, key: Key) -> str:
-        return "connection"
+    def lane(self, key: Key) -> Lane:
+        return Lane("group", "connection")
 
     def bare(self, key: Key) -> Managed | None:
         return self.get(key)

@@ -17,6 +17,7 @@ from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.gate import Gate
 from setpoint.reconcile.ports import ClusterUnavailable, ConnectionNotFound, Event, Handle, Key, ResourceGone
+from setpoint.reconcile.turns import Lane
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.remotes.credential import Credential
@@ -90,8 +91,8 @@ class World(Finalizers):
     def identity(self, key: Key) -> tuple[str, int] | None:
         return identity(self.objects, key)
 
-    def lane(self, key: Key) -> str:
-        return "connection"
+    def lane(self, key: Key) -> Lane:
+        return Lane("group", "connection")
 
     def bare(self, key: Key) -> Managed | None:
         return self.get(key)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from setpoint.reconcile.ports import Key, LoopClock
 from setpoint.reconcile.queue import Priority, ShutDown, WorkQueue
+from setpoint.reconcile.turns import Lane
 from tests.virtual_time import run
 
 A, B, C = (Key("Kind", "ns", name) for name in "abc")
@@ -23,7 +24,7 @@ def play(scene: Coroutine[Any, Any, None]) -> None:
 
 def queue() -> WorkQueue:
     """Return an empty queue on the running loop's clock."""
-    return WorkQueue(LoopClock(), Random(1), lane_of=lambda key: None, seats=99, total=99)
+    return WorkQueue(LoopClock(), Random(1), lane_of=lambda key: Lane(None, None), seats=99, total=99)
 
 
 def test_a_key_added_twice_is_handed_out_once() -> None:

@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from setpoint.cluster import api
-from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone
+from setpoint.reconcile.ports import Clock, ClusterUnavailable, Key, ResourceGone, lane_of
+from setpoint.reconcile.turns import Lane
 from setpoint.resources import CONNECTION_KINDS, MANAGED_KINDS, ClusterConnection, Connection, Managed, ObjectMeta
 from setpoint.resources.common import FINALIZER, REQUESTED_AT, ConnectionRef, SpecBase, request_of
 from setpoint.resources.shown import Shown, shown
@@ -295,11 +296,16 @@ class Store:
     def connection_uses(self) -> Iterable[Key]:
         """Yield the connection of every resource that has one, once for each."""
         for key in self._managed:
-            used = self.lane(key)
+            used = self._used(key)
             if used is not None:
                 yield used
 
-    def lane(self, key: Key) -> Key | None:
+    def lane(self, key: Key) -> Lane:
+        """Return the connection of a resource in its group; what has none counts to its own namespace."""
+        used = self._used(key)
+        return Lane(key.namespace, None) if used is None else lane_of(used)
+
+    def _used(self, key: Key) -> Key | None:
         """Return the connection of a resource; None where it has none."""
         entry = self._managed.get(key)
         return None if entry is None else self.referred(key.namespace, entry.connection)

@@ -4,13 +4,14 @@
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from setpoint.reconcile.gate import Gate
+from setpoint.reconcile.turns import Lane
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.resources.common import Managed, Origin, StatusBase
@@ -25,6 +26,11 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def lane_of(connection: Key) -> Lane:
+    """Return where work for a connection waits: a namespace is one group, a connection of the whole cluster another."""
+    return Lane(connection.namespace or str(connection), connection)
 
 
 class Timer(Protocol):
@@ -76,8 +82,8 @@ class View(Protocol):
     def identity(self, key: Key) -> tuple[str, int] | None:
         """Return uid and generation of the newest known version; None where there is none."""
 
-    def lane(self, key: Key) -> Hashable:
-        """Return what the resource shares with those whose slowness may slow it down: its connection."""
+    def lane(self, key: Key) -> Lane:
+        """Return what the resource shares with those whose slowness may slow it down: its connection, in its group."""
 
     def bare(self, key: Key) -> Managed | None:
         """Return a resource whose spec does not fit the model, with an empty spec; None where there is none."""

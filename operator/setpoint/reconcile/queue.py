@@ -8,19 +8,19 @@ It has the words and guarantees of client-go's workqueue, which everybody in thi
   works on it says anew when it is due next;
 - `add_rate_limited` puts it in after a pause that doubles with every failure and carries jitter, until `forget`;
 - urgent keys (a person or a pipeline waits for them) go before routine ones (drift sweeps, re-lists), and the turns go round
-  among connections and namespaces (`turns`).
+  among groups, connections and namespaces (`turns`).
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
 from typing import NamedTuple
 
 from setpoint.reconcile.ports import Clock, Key, Timer
-from setpoint.reconcile.turns import Turns
+from setpoint.reconcile.turns import Lane, Turns
 
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 60.0
@@ -64,15 +64,13 @@ class WorkQueue:
     Of one lane, which `lane_of` tells of a key, at most `seats` keys are handed out at the same time, of all at most `total`.
     """
 
-    def __init__(
-        self, clock: Clock, random: Random, *, lane_of: Callable[[Key], Hashable], seats: int, total: int
-    ) -> None:
+    def __init__(self, clock: Clock, random: Random, *, lane_of: Callable[[Key], Lane], seats: int, total: int) -> None:
         self._clock = clock
         self._random = random
         self._lane_of = lane_of
-        self._turns = Turns(seats=seats, total=total)
+        self._turns: Turns[Key] = Turns(seats=seats, total=total)
         self._dirty: dict[Key, _Waiting] = {}
-        self._processing: dict[Key, Hashable] = {}
+        self._processing: dict[Key, Lane] = {}
         """Keys that are handed out, each with the lane whose seat it takes."""
         self._delayed: dict[Key, _Delayed] = {}
         self._failures: dict[Key, int] = {}
@@ -176,14 +174,14 @@ class WorkQueue:
             self._wake()
 
     def _wait(self, key: Key, priority: Priority, *, ripe: bool = False) -> None:
-        self._turns.put(key, self._lane_of(key), 2 * priority + (not ripe))
+        self._turns.put(key, self._lane_of(key), key.namespace, level=2 * priority + (not ripe))
         self._wake()
 
     def _waits(self, key: Key, level: int) -> bool:
         waiting = self._dirty.get(key)
         return waiting is not None and waiting.priority == level // 2 and key not in self._processing
 
-    def _hand_out(self, key: Key, lane: Hashable) -> Turn:
+    def _hand_out(self, key: Key, lane: Lane) -> Turn:
         waiting = self._dirty.pop(key)
         self._processing[key] = lane
         delayed = self._delayed.pop(key, None)

@@ -1,124 +1,224 @@
-"""Whose turn it is: the order in which waiting resources are handed out, fair between connections and between namespaces.
+"""Whose turn it is: the order in which waiting work is handed out, fair between groups, connections and namespaces.
 
-- Each connection has so many seats. A remote that hangs keeps its own seats taken, and nobody else's.
-- There are seats for all connections together, too, so that a thousand dead remotes do not hold tens of thousands of sockets.
-  The last quarter of these is for connections that have none taken, so that a healthy one always moves.
-- Among connections, and among the namespaces of one connection, it goes round: five thousand resources of one namespace make
-  one of another wait for one turn, not for five thousand.
+- Whoever makes a connection owns the seats it takes: all Connections of one namespace are one group, each ClusterConnection,
+  which only administrators make, is a group of its own. A group has so many seats however many connections it has, so that
+  a namespace with five hundred of them takes no more from the others than one with five.
+- Within a group each connection has so many seats. A remote that hangs keeps its own seats taken, and nobody else's.
+- There are seats for all groups together, too, so that a thousand dead remotes do not hold tens of thousands of sockets.
+  The last quarter of these is for groups that have none taken, and the last quarter of a group's for connections that have
+  none taken, so that a healthy one always moves.
+- Among groups, among the connections of one group and among the namespaces of one connection it goes round: five thousand
+  resources of one namespace make one of another wait for one turn, not for five thousand.
 - Levels go before that: a person or a pipeline waits for urgent keys; and within each priority, keys whose delay has ended go
   before those that were added (a thousand new resources wait for the remote's limit; a look that merely reads whether a write
   has come into force would otherwise wait for all of them). Every eighth turn begins at another level, so that none starves.
+
+One mechanism serves whatever has to be shared: resources wait in the work queue (`queue`), and what is not a queue takes a
+seat while it works (`Seats`).
 """
 
+import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-
-from setpoint.reconcile.ports import Key
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 LEVELS = 4
 EIGHTH = 8
-RESERVED = 4
-"""The share of all seats that only connections without any may take is one in so many."""
+QUARTER = 4
+"""The share of seats that only those without any may take is one in so many; so is the share of all that one group may take."""
+
+T = TypeVar("T")
+
+Waits: TypeAlias = Callable[[T, int], bool]
+"""Tells whether something still waits at a level: what was promoted or discarded left its place behind."""
 
 
-@dataclass(slots=True)
-class _Lane:
-    """One connection: who waits at each level, by namespace, and how many are being looked at."""
+class Lane(NamedTuple):
+    """What work shares with all whose slowness may slow it down: a connection, and the group that the connection is of."""
 
-    lines: tuple[OrderedDict[str, deque[Key]], ...] = field(
-        default_factory=lambda: tuple(OrderedDict() for _ in range(LEVELS))
-    )
-    taken: int = 0
-
-    def pop(self, level: int) -> Key:
-        """Return the first of the namespace whose turn it is."""
-        lines = self.lines[level]
-        namespace, line = next(iter(lines.items()))
-        key = line.popleft()
-        if line:
-            lines.move_to_end(namespace)
-        else:
-            del lines[namespace]
-        return key
-
-    @property
-    def idle(self) -> bool:
-        return not self.taken and not any(self.lines)
+    group: Hashable
+    connection: Hashable
 
 
-class Turns:
-    """Keys that wait, by level (0 goes first) and lane; `seats` of each lane and `total` of all can be taken."""
+class Turns(Generic[T]):
+    """What waits, by level (0 goes first), lane and namespace.
+
+    Of each lane `seats` can be taken, of each group a quarter of all, but no less than one lane's, and of all `total`.
+    """
 
     def __init__(self, *, seats: int, total: int) -> None:
-        self._seats = seats
-        self._total = max(total, seats)
-        self._taken = 0
+        total = max(total, seats)
+        of_group = max(total // QUARTER, seats)
+
+        def lane() -> _Share[T]:
+            return _Share(seats, 0, _Line)
+
+        def group() -> _Share[T]:
+            return _Share(of_group, min(of_group // QUARTER, of_group - seats), lane)
+
+        self._all: _Share[T] = _Share(total, total // QUARTER, group)
         self._turn = 0
-        self._lanes: dict[Hashable, _Lane] = {}
-        self._open: tuple[OrderedDict[Hashable, None], ...] = tuple(OrderedDict() for _ in range(LEVELS))
-        """Lanes by level where somebody waits and a seat is free."""
 
-    def put(self, key: Key, lane: Hashable, level: int) -> None:
-        """Let a key wait."""
-        found = self._lanes.setdefault(lane, _Lane())
-        found.lines[level].setdefault(key.namespace, deque()).append(key)
-        if found.taken < self._seats:
-            self._open[level].setdefault(lane)
+    def put(self, item: T, lane: Lane, namespace: Hashable = None, *, level: int = 0) -> None:
+        """Let something wait."""
+        self._all.put((*lane, namespace), item, level)
 
-    def take(self, waits: Callable[[Key, int], bool]) -> tuple[Key, Hashable] | None:
-        """Return the next key, which takes a seat of its lane, and that lane; None where nobody can be served now.
-
-        `waits` tells whether a key still waits at that level: one that was promoted or discarded left its place behind.
-        """
-        if self._taken >= self._total:
+    def take(self, waits: Waits[T]) -> tuple[T, Lane] | None:
+        """Return what comes next, which takes a seat of its lane, and that lane; None where nothing can be served now."""
+        if self._all.is_full:
             return None
-        scarce = self._total - self._taken <= self._total // RESERVED
         first = 0
         if self._turn % EIGHTH == EIGHTH - 1:
             first = self._turn // EIGHTH % LEVELS
         for level in (first, *(other for other in range(LEVELS) if other != first)):
-            found = self._take_at(level, waits, scarce=scarce)
+            found = self._all.take(level, waits)
             if found is not None:
                 self._turn += 1
-                return found
+                item, (group, connection, _) = found
+                return item, Lane(group, connection)
         return None
 
-    def leave(self, lane: Hashable) -> None:
+    def leave(self, lane: Lane) -> None:
         """Give a seat back."""
-        found = self._lanes[lane]
-        found.taken -= 1
-        self._taken -= 1
-        for level, lines in enumerate(found.lines):
-            if lines:
-                self._open[level].setdefault(lane)
-        self._tidy(lane, found)
+        self._all.leave(lane)
 
-    def _take_at(self, level: int, waits: Callable[[Key, int], bool], *, scarce: bool) -> tuple[Key, Hashable] | None:
-        for lane in list(self._open[level]):
-            found = self._lanes[lane]
-            if scarce and found.taken:
-                continue
-            while found.lines[level]:
-                key = found.pop(level)
-                if waits(key, level):
-                    self._sit_down(lane, found, level)
-                    return key, lane
-            del self._open[level][lane]
-            self._tidy(lane, found)
+
+class Seats:
+    """Lets so many work at the same time, in turns that are fair; times are those of the running loop."""
+
+    def __init__(self, *, seats: int, total: int) -> None:
+        self._turns: Turns[asyncio.Future[None]] = Turns(seats=seats, total=total)
+
+    @asynccontextmanager
+    async def seat(self, lane: Lane) -> AsyncIterator[None]:
+        """Wait for a seat of the lane, and keep it for as long as the block lasts."""
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.put(place, lane)
+        self._call()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                # Called and cancelled at the same moment.
+                self._leave(lane)
+            raise
+        try:
+            yield
+        finally:
+            self._leave(lane)
+
+    def _leave(self, lane: Lane) -> None:
+        self._turns.leave(lane)
+        self._call()
+
+    def _call(self) -> None:
+        while (taken := self._turns.take(lambda place, _: not place.done())) is not None:
+            taken[0].set_result(None)
+
+
+class _Line(Generic[T]):
+    """What waits of one namespace at one connection, by level, in the order of its coming."""
+
+    taken = 0
+
+    def __init__(self) -> None:
+        self._waiting: tuple[deque[T], ...] = tuple(deque() for _ in range(LEVELS))
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(self._waiting)
+
+    def is_open(self, level: int) -> bool:
+        return bool(self._waiting[level])
+
+    def put(self, path: tuple[Hashable, ...], item: T, level: int) -> None:
+        self._waiting[level].append(item)
+
+    def take(self, level: int, waits: Waits[T]) -> tuple[T, tuple[Hashable, ...]] | None:
+        line = self._waiting[level]
+        while line:
+            item = line.popleft()
+            if waits(item, level):
+                return item, ()
         return None
 
-    def _sit_down(self, lane: Hashable, found: _Lane, level: int) -> None:
-        found.taken += 1
-        self._taken += 1
-        if found.taken >= self._seats:
-            for open_ in self._open:
-                open_.pop(lane, None)
-        elif found.lines[level]:
-            self._open[level].move_to_end(lane)
-        else:
-            del self._open[level][lane]
 
-    def _tidy(self, lane: Hashable, found: _Lane) -> None:
-        if found.idle:
-            del self._lanes[lane]
+class _Share(Generic[T]):
+    """Seats and who shares them: all groups, the connections of a group, or the namespaces of a connection.
+
+    Of `seats` the last `reserved` are for parts that have none taken; `make` returns a new part.
+    """
+
+    def __init__(self, seats: int, reserved: int, make: "Callable[[], _Share[T] | _Line[T]]") -> None:
+        self._seats = seats
+        self._reserved = reserved
+        self._make = make
+        self._parts: dict[Hashable, Any] = {}
+        self._open: tuple[OrderedDict[Hashable, None], ...] = tuple(OrderedDict() for _ in range(LEVELS))
+        """Parts by level where somebody may wait and a seat may be free, the one first whose turn it is.
+
+        One that turns out to have nobody to send leaves it, until somebody comes or goes there.
+        """
+        self.taken = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.taken >= self._seats
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.taken and not self._parts
+
+    def is_open(self, level: int) -> bool:
+        return not self.is_full and bool(self._open[level])
+
+    def put(self, path: tuple[Hashable, ...], item: T, level: int) -> None:
+        name, *rest = path
+        part = self._parts.get(name)
+        if part is None:
+            part = self._parts[name] = self._make()
+        part.put(tuple(rest), item, level)
+        if part.is_open(level):
+            self._open[level].setdefault(name)
+
+    def take(self, level: int, waits: Waits[T]) -> tuple[T, tuple[Hashable, ...]] | None:
+        """Return what comes next, which takes a seat, and the names of the parts it was found in."""
+        scarce = self._seats - self.taken <= self._reserved
+        for name in list(self._open[level]):
+            part = self._parts[name]
+            if scarce and part.taken:
+                continue
+            found = part.take(level, waits)
+            if found is None:
+                del self._open[level][name]
+                self._settle(name, part)
+                continue
+            self.taken += 1
+            self._settle(name, part)
+            if name in self._open[level]:
+                self._open[level].move_to_end(name)
+            item, path = found
+            return item, (name, *path)
+        return None
+
+    def leave(self, path: tuple[Hashable, ...]) -> None:
+        """Give back a seat that was taken in the parts of these names."""
+        self.taken -= 1
+        if not path:
+            return
+        name, *rest = path
+        part = self._parts[name]
+        part.leave(tuple(rest))
+        for level in range(LEVELS):
+            if part.is_open(level):
+                self._open[level].setdefault(name)
+        self._settle(name, part)
+
+    def _settle(self, name: Hashable, part: "_Share[T] | _Line[T]") -> None:
+        """Take a part off the levels at which it sends nobody now, and away where nothing is left of it."""
+        for level in range(LEVELS):
+            if not part.is_open(level):
+                self._open[level].pop(name, None)
+        if part.is_idle:
+            del self._parts[name]

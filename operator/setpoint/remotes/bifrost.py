@@ -108,6 +108,11 @@ class Bifrost:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._http!r}>"
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or waits for its turn."""
+        return self._http.is_busy
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()

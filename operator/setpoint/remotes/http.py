@@ -160,6 +160,11 @@ class HttpApi:
         """Return a text of the API without the credential, should it hold it."""
         return self._credential.redact(text)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or waits for its turn."""
+        return self._allowance.is_busy
+
     async def aclose(self) -> None:
         """Close all connections; requests that still wait fail as RemoteUnreachable."""
         self._allowance.leave()

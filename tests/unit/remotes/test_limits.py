@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setpoint.remotes.limits import BURST, HEADROOM, SPARE_ACCOUNTS, Allowance, LanePaused, Limits
+from setpoint.remotes.credential import Credential
+from setpoint.remotes.limits import BURST, HEADROOM, SPARE_ACCOUNTS, URGENT_IN_A_ROW, Allowance, LanePaused, Limits
 from tests.virtual_time import now, run
 
 READ = "GET /v1/models/{model_id}/deployments"
 WRITE = "PATCH /v1/models/{model_id}/deployments/{deployment_id}/autoscaling_settings"
 URL = "https://api.baseten.co"
+OPEN = Credential.none().fingerprint
+"""Stands for no key, where a gateway asks for none."""
 
 
 def most_in_a_second(times: Iterable[float]) -> int:
@@ -90,6 +93,108 @@ def test_other_keys_urls_and_endpoints_have_lanes_of_their_own() -> None:
         return now()
 
     assert run(main()) == pytest.approx(0, abs=0.001)
+
+
+def test_where_no_key_is_asked_for_the_slowest_rate_of_one_group_is_not_that_of_another() -> None:
+    async def main() -> tuple[float, float]:
+        limits = Limits()
+        slow = Caller(limits.of("slow").join(URL, OPEN, 1))
+        same = Caller(limits.of("slow").join(URL, OPEN, 100))
+        fast = Caller(limits.of("fast").join(URL, OPEN, 100))
+        slow.allowance.pause(READ, 3)
+        await asyncio.gather(*(fast.send() for _ in range(101)))
+        fast_done = now()
+        await asyncio.gather(*(caller.send() for caller in (slow, same) for _ in range(5)))
+        return fast_done, now()
+
+    fast_done, slow_done = run(main())
+
+    assert fast_done < 1.2
+    assert slow_done > 10, "within the group the slowest counts, as ever"
+
+
+def test_groups_that_have_the_same_key_are_one_caller_and_take_turns() -> None:
+    async def main() -> tuple[list[float], list[str]]:
+        limits = Limits()
+        crowd = Caller(limits.of("crowd").join(URL, "key", 10))
+        neighbour = Caller(limits.of("neighbour").join(URL, "key", 10))
+        neighbour.left, neighbour.names = crowd.left, crowd.names
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(100):
+                tasks.create_task(crowd.send(name=f"crowd {number}"))
+            await asyncio.sleep(0.95)
+            for number in range(5):
+                tasks.create_task(neighbour.send(name=f"neighbour {number}"))
+        return crowd.left, crowd.names
+
+    left, names = run(main())
+
+    assert most_in_a_second(left) <= 10
+    waited = [names.index(f"neighbour {number}") for number in range(5)]
+    assert waited == list(range(waited[0], waited[0] + 10, 2)), "every other turn is theirs"
+    assert waited[0] <= 12
+    assert [name for name in names if name.startswith("crowd")] == [f"crowd {number}" for number in range(100)]
+
+
+def test_urgent_callers_without_end_do_not_starve_an_ordinary_one() -> None:
+    async def main() -> list[str]:
+        caller = Caller(Limits().join(URL, "key", 10))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(50):
+                tasks.create_task(caller.send(urgent=True, name="urgent"))
+            tasks.create_task(caller.send(name="sweep"))
+        return caller.names
+
+    assert run(main()).index("sweep") <= URGENT_IN_A_ROW + 2
+
+
+def test_a_client_tells_whether_it_has_something_under_way() -> None:
+    async def main() -> list[bool]:
+        limits = Limits()
+        caller, idle = Caller(limits.join(URL, "key", 1)), Caller(limits.join(URL, "key", 1))
+        tasks = [asyncio.create_task(caller.send(takes=3)) for _ in range(2)]
+        told = [caller.allowance.is_busy]
+        await asyncio.sleep(0.5)
+        told += [caller.allowance.is_busy, idle.allowance.is_busy]
+        tasks[1].cancel()
+        await asyncio.sleep(0.5)
+        told.append(caller.allowance.is_busy)
+        await tasks[0]
+        told.append(caller.allowance.is_busy)
+        return told
+
+    assert run(main()) == [False, True, False, True, False]
+
+
+def test_accounts_of_one_group_push_out_no_pause_of_another() -> None:
+    async def main() -> tuple[float, int]:
+        limits = Limits()
+        ours = limits.of("ours").join(URL, "key", 10)
+        ours.pause(READ, 4)
+        ours.leave()
+        for number in range(10 * SPARE_ACCOUNTS):
+            theirs = limits.of("theirs").join(URL, str(number), 10)
+            theirs.pause(READ, 3600)
+            theirs.leave()
+        kept = len(limits._accounts)
+        await Caller(limits.of("ours").join(URL, "key", 10)).send()
+        return now(), kept
+
+    done, kept = run(main())
+    assert done >= 4
+    assert kept <= SPARE_ACCOUNTS + 3
+
+
+def test_an_account_without_clients_and_pauses_is_forgotten() -> None:
+    async def main() -> int:
+        limits = Limits()
+        for number in range(SPARE_ACCOUNTS):
+            limits.join(URL, str(number), 10).leave()
+        await asyncio.sleep(10)
+        limits.join(URL, "another", 10)
+        return len(limits._accounts)
+
+    assert run(main()) == 1
 
 
 def test_a_client_that_leaves_frees_the_others_from_its_rate_without_a_burst() -> None:

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     largest_answer: Annotated[
         int, Field(ge=1, le=256, description="MiB of a list from a remote API that are read; more is an error")
     ] = LARGEST_ANSWER
+    connections_per_namespace: Annotated[
+        int,
+        Field(ge=0, le=10000, description="Connections of one namespace that are used, the oldest; the others say so"),
+    ] = 100
     shard: Annotated[str, Field(description="serve only resources whose label sharding.setpoint.dev/key is this")] = ""
     dry_run: Annotated[bool, Field(description="treat every resource as if its mode were Observe")] = False
     log_format: Annotated[

@@ -69,6 +69,7 @@ def test_the_template_tests_of_the_chart_pass() -> None:
         ("workers=0", "minimum"),
         ("clusterCidrs={all}", "does not match pattern"),
         ("largestAnswer=0", "minimum"),
+        ("connectionsPerNamespace=-1", "minimum"),
         ("log.level=loud", "must be one of"),
         ("image.digest=latest", "does not match pattern"),
         ("namespaces={Team_A}", "does not match pattern"),

@@ -24,6 +24,9 @@ from tests.simulators.process import BasetenSimulator
 
 pytestmark = pytest.mark.cluster
 
+MOST = 3
+"""Connections that a namespace may have."""
+
 
 @pytest.fixture
 async def kube(controlplane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[api.KubeApi]:
@@ -67,6 +70,7 @@ def pool_of(kube: api.KubeApi, store: Store, clock: LoopClock, hosts: str = "htt
         hosts=AllowedHosts.parse(hosts),
         clock=clock,
         cluster_wide=True,
+        connections_per_namespace=MOST,
     )
 
 

@@ -131,6 +131,7 @@ class Pool(ConnectionPool):
             hosts=AllowedHosts.parse(",".join((*PLATFORMS, *GATEWAYS))),
             clock=clock,
             cluster_wide=False,
+            connections_per_namespace=100,
         )
         self._story = story
         self._fate = fate

@@ -34,6 +34,7 @@ def test_help_explains_every_setting_with_variable_and_default() -> None:
         "CLUSTER_CIDRS",
         "HEALTH_ADDRESS",
         "WORKERS",
+        "CONNECTIONS_PER_NAMESPACE",
         "SHARD",
         "DRY_RUN",
         "LOG_FORMAT",

@@ -13,6 +13,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         "CLUSTER_CIDRS",
         "HEALTH_ADDRESS",
         "WORKERS",
+        "CONNECTIONS_PER_NAMESPACE",
         "SHARD",
         "DRY_RUN",
         "LOG_FORMAT",
@@ -25,6 +26,7 @@ def test_defaults_serve_everything() -> None:
     settings = load({}, {})
     assert settings.watched_namespaces == ()
     assert settings.workers == 32
+    assert settings.connections_per_namespace == 100
     assert settings.hosts.refusal("https://api.baseten.co", namespaced=True) is None
     assert settings.hosts.refusal("https://example.com", namespaced=True) is not None
 
@@ -56,6 +58,10 @@ def test_variables_that_kubernetes_sets_for_a_service_are_none_of_its_settings(n
     ("flags", "message"),
     [
         ({"workers": 0}, "SETPOINT_WORKERS: Input should be greater than or equal to 1"),
+        (
+            {"connections_per_namespace": -1},
+            "SETPOINT_CONNECTIONS_PER_NAMESPACE: Input should be greater than or equal to 0",
+        ),
         ({"namespaces": "ml,Not_One"}, "SETPOINT_NAMESPACES: 'Not_One' is not the name of a namespace"),
         ({"health_address": "8081"}, "SETPOINT_HEALTH_ADDRESS: '8081' is not an address such as :8081"),
         ({"health_address": ":99999"}, "SETPOINT_HEALTH_ADDRESS: ':99999' is not an address"),

@@ -2,15 +2,22 @@
 
 One client is kept per connection and rebuilt when the connection's spec or the value in its Secret changes. The gate stays
 with the connection, so that resources turned away by a refused key are woken when a new key works.
+
+A client takes memory and sockets, so one that nobody uses is closed after a while and opened again when it is wanted. How it
+was opened stays known, since a resource may go together with its connection and Secret. Whatever a namespace makes is bounded:
+the oldest of its Connections are served and the others say so, and of those that were replaced or deleted few are kept.
 """
 
 import asyncio
+import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from setpoint.cluster.api import KubeApi, RequestRefused
-from setpoint.cluster.secrets import LIFETIME, Secrets
+from setpoint.cluster.secrets import LARGEST_BUNDLE, LARGEST_CREDENTIAL, LIFETIME, Secrets
 from setpoint.cluster.store import Store
 from setpoint.reconcile.gate import Gate
 from setpoint.reconcile.ports import (
@@ -20,6 +27,7 @@ from setpoint.reconcile.ports import (
     Handle,
     Key,
     ResourceGone,
+    lane_of,
 )
 from setpoint.remotes.baseten import Baseten
 from setpoint.remotes.bifrost import Bifrost
@@ -48,7 +56,17 @@ AFTERLIFE = 660.0
 take to be finished."""
 
 
+IDLE = 120.0
+"""Seconds after which a client is closed that no resource asked for and that has nothing under way."""
+
+RETIRED_OF_ONE = 4
+"""Replaced clients of one connection that are kept open for what is under way with them; an older one is closed at once."""
+
+
 class _Client(Protocol):
+    @property
+    def is_busy(self) -> bool: ...
+
     async def aclose(self) -> None: ...
 
 
@@ -83,11 +101,22 @@ class _Open(Generic[C]):
     gate: Gate[Key] = field(default_factory=Gate)
     fingerprint: tuple[object, ...] = ()
     client: C | None = None
+    opens: Callable[[], C] | None = None
+    """Opens the client, for the first time and again; None before that."""
     connection: Connection | ClusterConnection | None = None
     """What the client was opened for."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     gone_at: float | None = None
     """When the connection was found to be deleted."""
+
+
+@dataclass(slots=True)
+class _Retired:
+    """A client that was replaced, or whose connection is gone, and when it is closed."""
+
+    key: Key
+    client: _Client
+    closes_at: float
 
 
 class ConnectionPool:
@@ -103,6 +132,7 @@ class ConnectionPool:
         hosts: AllowedHosts,
         clock: Clock,
         cluster_wide: bool,
+        connections_per_namespace: int,
         meter: Meter | None = None,
         commons: Commons | None = None,
     ) -> None:
@@ -115,10 +145,14 @@ class ConnectionPool:
         """Which hosts may be reached; more of them are found out to be the Kubernetes API as time goes by."""
         self._clock = clock
         self._cluster_wide = cluster_wide
+        self._per_namespace = connections_per_namespace
         self._meter = meter
         self._baseten: dict[Key, _Open[Baseten]] = {}
         self._bifrost: dict[Key, _Open[Bifrost]] = {}
-        self._retired: list[tuple[float, _Client]] = []
+        self._used: dict[Key, float] = {}
+        """When a resource asked for a connection last, or had a request under way."""
+        self._probing: set[Key] = set()
+        self._retired: list[_Retired] = []
         self._labels: dict[str, tuple[float, dict[str, str]]] = {}
 
     def place(self, resource: Managed) -> str | None:
@@ -154,6 +188,13 @@ class ConnectionPool:
             raise ConnectionNotAllowed(f"{_title(connection)} is not a connection to Bifrost (spec.bifrost is not set)")
         return await self._open_bifrost(connection, remote, fresh=fresh, going=_is_going(resource))
 
+    def is_admitted(self, connection: Connection | ClusterConnection) -> bool:
+        """Tell whether a connection is one of the oldest of its namespace, as many as a namespace may have.
+
+        ClusterConnections are made by administrators and not counted.
+        """
+        return isinstance(connection, ClusterConnection) or self._store.older(connection) < self._per_namespace
+
     def url(self, connection: Connection | ClusterConnection) -> str:
         """Return the base URL of a connection."""
         remote = connection.spec.baseten or connection.spec.bifrost
@@ -170,6 +211,16 @@ class ConnectionPool:
             ConnectionNotFound, ConnectionNotAllowed, AuthenticationFailed, ClusterUnavailable: as `baseten`.
             RemoteError: it did not answer as it should.
         """
+        self._probing.add(key)
+        try:
+            return await self._probed(key, connection, fresh=fresh)
+        finally:
+            self._probing.discard(key)
+            await self._close_if_unused(key)
+
+    async def _probed(
+        self, key: Key, connection: Connection | ClusterConnection, *, fresh: bool
+    ) -> tuple[str | None, frozenset[Key]]:
         handle: Handle[Baseten] | Handle[Bifrost]
         if connection.spec.baseten is not None:
             handle = await self._open_baseten(connection, connection.spec.baseten, fresh=fresh)
@@ -192,18 +243,21 @@ class ConnectionPool:
         """Let go of all connections but these: the others are not there any more, and serve only what goes with them."""
         now = self._clock.monotonic()
         for entries in self._opened():
-            for key, entry in list(entries.items()):
-                if key in there:
-                    entry.gone_at = None
-                elif entry.client is None or now - (entry.gone_at or now) > AFTERLIFE:
-                    self._retire(entries.pop(key))
-                else:
-                    entry.gone_at = entry.gone_at or now
+            for key, entry in entries.items():
+                known = now if entry.gone_at is None else entry.gone_at
+                entry.gone_at = None if key in there else known
+            self._forget_gone(entries)
+        for key in {key for entries in self._opened() for key in entries} - self._probing:
+            await self._close_if_unused(key)
+        for key in self._used.keys() - self._baseten.keys() - self._bifrost.keys():
+            if now - self._used[key] > IDLE:
+                del self._used[key]
         await self._close_retired()
+        self._secrets.forget_old()
 
     async def aclose(self) -> None:
         """Close every client."""
-        clients: list[_Client] = [client for _, client in self._retired]
+        clients: list[_Client] = [retired.client for retired in self._retired]
         clients += [entry.client for entry in self._baseten.values() if entry.client is not None]
         clients += [entry.client for entry in self._bifrost.values() if entry.client is not None]
         self._baseten.clear()
@@ -211,6 +265,34 @@ class ConnectionPool:
         self._retired.clear()
         for client in clients:
             await client.aclose()
+
+    def _forget_gone(self, entries: dict[Key, _Open[Any]]) -> None:
+        """Forget connections that went long ago, or of which a namespace has more than it may have that are there."""
+        now = self._clock.monotonic()
+        gone = [(entry.gone_at, key) for key, entry in entries.items() if entry.gone_at is not None]
+        of_namespace: Counter[str] = Counter()
+        for since, key in sorted(gone, reverse=True):
+            entry = entries[key]
+            if entry.lock.locked():
+                continue
+            of_namespace[key.namespace] += 1
+            if key.namespace and of_namespace[key.namespace] > self._per_namespace:
+                self._retire(key, entries.pop(key), closes_at=now)
+            elif entry.opens is None or now - since > AFTERLIFE:
+                self._retire(key, entries.pop(key), closes_at=now + RETIREMENT)
+
+    async def _close_if_unused(self, key: Key) -> None:
+        """Close the client of a connection that no resource uses; it is opened again when it is wanted."""
+        for entries in self._opened():
+            entry = entries.get(key)
+            if entry is None or entry.client is None:
+                continue
+            client: _Client = entry.client
+            if client.is_busy:
+                self._used[key] = self._clock.monotonic()
+            elif self._is_unused(key, client):
+                entry.client = None
+                await client.aclose()
 
     async def _open_baseten(
         self, connection: Connection | ClusterConnection, remote: BasetenConnection, *, fresh: bool, going: bool = False
@@ -239,6 +321,7 @@ class ConnectionPool:
             raise self._missing(resource)
         if isinstance(connection, ClusterConnection):
             await self._check_served(connection, resource.metadata.namespace)
+        self._used[_key(connection)] = self._clock.monotonic()
         return connection
 
     def _known(self, resource: Managed) -> Connection | ClusterConnection | None:
@@ -321,6 +404,11 @@ class ConnectionPool:
         """Return the open connection; `going`: for a resource that is deleted, perhaps together with the Secret."""
         asked = self._clock.monotonic()
         title = _title(connection)
+        if not self.is_admitted(connection):
+            raise ConnectionNotAllowed(
+                f"{title} is not used: namespace {connection.metadata.namespace} has {self._per_namespace} older Connections, "
+                "which are all that one namespace may have (the operator's SETPOINT_CONNECTIONS_PER_NAMESPACE)"
+            )
         refusal = self.hosts.refusal(url, namespaced=isinstance(connection, Connection))
         if refusal is not None:
             raise ConnectionNotAllowed(f"{title}: {refusal}")
@@ -328,26 +416,24 @@ class ConnectionPool:
         not_older_than = asked if fresh else None
 
         async def read(ref: SecretKeyRef) -> str:
-            where = _namespace(connection, ref)
-            return await self._secrets.value(where, ref.name, ref.key, not_older_than=not_older_than)
+            where, also = _namespace(connection, ref), _wanted_beside(connection, ref)
+            return await self._secrets.value(where, ref.name, ref.key, also=also, not_older_than=not_older_than)
 
         async def bundle() -> bytes | None:
             ref = connection.spec.ca_secret_ref
             if ref is None:
                 return None
-            where = _namespace(connection, ref)
-            return await self._secrets.content(where, ref.name, ref.key, not_older_than=not_older_than)
+            where, also = _namespace(connection, ref), _wanted_beside(connection, ref)
+            return await self._secrets.content(where, ref.name, ref.key, also=also, not_older_than=not_older_than)
 
-        key = Key(connection.kind(), connection.metadata.namespace, connection.metadata.name)
-        entry = entries.setdefault(key, _Open())
+        entry = entries.setdefault(_key(connection), _Open())
         async with entry.lock:
             try:
                 client = self._client(entry, connection, url, connect, await credential(read), await bundle())
             except ConnectionNotFound:
-                if not going or entry.client is None or not _is_same(entry.connection, connection):
+                if not going or entry.opens is None or not _is_same(entry.connection, connection):
                     raise
-                client = entry.client
-        await self._close_retired()
+                client = entry.client = entry.client or entry.opens()
         return Handle(name=title, client=client, gate=entry.gate, origin=_origin(connection, url))
 
     def _client(
@@ -360,33 +446,48 @@ class ConnectionPool:
         ca_pem: bytes | None,
     ) -> C:
         spec = connection.spec
-        fingerprint = (connection.metadata.uid, spec, credential.fingerprint, ca_pem)
+        bundle = None if ca_pem is None else hashlib.sha256(ca_pem).hexdigest()
+        fingerprint = (connection.metadata.uid, spec, credential.fingerprint, bundle)
         if entry.client is not None and entry.fingerprint == fingerprint:
             return entry.client
+        key = _key(connection)
+        group = str(lane_of(key).group)
+        opens = partial(
+            connect,
+            url=url,
+            credential=credential,
+            requests_per_second=spec.rate_limit.requests_per_second,
+            timeout=spec.patience.total_seconds(),
+            limits=self._limits.of(group),
+            ca_pem=ca_pem,
+            check=self._check(connection, url),
+            meter=self._meter,
+            commons=self._commons,
+            owner=group,
+        )
         try:
-            client = connect(
-                url=url,
-                credential=credential,
-                requests_per_second=spec.rate_limit.requests_per_second,
-                timeout=spec.patience.total_seconds(),
-                limits=self._limits,
-                ca_pem=ca_pem,
-                check=self._check(connection, url),
-                meter=self._meter,
-                commons=self._commons,
-                owner=_owner(connection),
-            )
+            client = opens()
         except ValueError as error:
             raise ConnectionNotAllowed(f"{_title(connection)}: {error}") from None
-        if entry.client is not None:
-            self._retire(entry)
+        if entry.fingerprint != fingerprint and entry.opens is not None:
+            self._retire(key, entry, closes_at=self._clock.monotonic() + RETIREMENT)
             entry.gate.probe_now()
-        entry.client, entry.fingerprint, entry.connection = client, fingerprint, connection
+        entry.client, entry.opens, entry.fingerprint, entry.connection = client, opens, fingerprint, connection
         return client
 
-    def _retire(self, entry: _Open[Any]) -> None:
-        if entry.client is not None:
-            self._retired.append((self._clock.monotonic() + RETIREMENT, entry.client))
+    def _retire(self, key: Key, entry: _Open[Any], *, closes_at: float) -> None:
+        """Close the client of a connection at that time, when what is under way with it has ended, or soon if nothing is."""
+        if entry.client is None:
+            return
+        others = [retired for retired in self._retired if retired.key == key]
+        for retired in others[: max(len(others) + 1 - RETIRED_OF_ONE, 0)]:
+            retired.closes_at = self._clock.monotonic()
+        at = self._clock.monotonic() if self._is_unused(key, entry.client) else closes_at
+        self._retired.append(_Retired(key, entry.client, at))
+
+    def _is_unused(self, key: Key, client: _Client) -> bool:
+        """Tell whether no resource asked for a connection for a while, and nothing is under way with its client."""
+        return not client.is_busy and self._clock.monotonic() - self._used.get(key, float("-inf")) > IDLE
 
     def _check(self, connection: Connection | ClusterConnection, url: str) -> Check:
         """Return what judges the addresses that a connection's host leads to, by what is known when it is asked."""
@@ -395,9 +496,10 @@ class ConnectionPool:
 
     async def _close_retired(self) -> None:
         now = self._clock.monotonic()
-        while self._retired and self._retired[0][0] <= now:
-            _, client = self._retired.pop(0)
-            await client.aclose()
+        due = [retired for retired in self._retired if retired.closes_at <= now]
+        self._retired = [retired for retired in self._retired if retired.closes_at > now]
+        for retired in due:
+            await retired.client.aclose()
 
 
 def _origin(connection: Connection | ClusterConnection, url: str) -> Origin:
@@ -412,6 +514,10 @@ def _is_same(known: Connection | ClusterConnection | None, other: Connection | C
     return known is not None and (known.metadata.uid, known.spec) == (other.metadata.uid, other.spec)
 
 
+def _key(connection: Connection | ClusterConnection) -> Key:
+    return Key(connection.kind(), connection.metadata.namespace, connection.metadata.name)
+
+
 def _is_going(resource: Managed) -> bool:
     return resource.metadata.deletion_timestamp is not None
 
@@ -420,13 +526,21 @@ def _title(connection: Connection | ClusterConnection) -> str:
     return f"{connection.kind()} {connection.metadata.name}"
 
 
-def _owner(connection: Connection | ClusterConnection) -> str:
-    """Return whose answers are accounted for together: a namespace's, or those of one ClusterConnection."""
-    return connection.metadata.namespace or f"{connection.kind()}/{connection.metadata.name}"
-
-
 def _namespace(connection: Connection | ClusterConnection, ref: SecretKeyRef) -> str:
     return ref.namespace if isinstance(ref, NamespacedSecretKeyRef) else connection.metadata.namespace
+
+
+def _wanted_beside(connection: Connection | ClusterConnection, ref: SecretKeyRef) -> dict[str, int]:
+    """Return the keys that a connection wants of a reference's Secret, with the bytes that each may have."""
+    spec = connection.spec
+    refs = [] if spec.ca_secret_ref is None else [(spec.ca_secret_ref, LARGEST_BUNDLE)]
+    auth = None if spec.bifrost is None else spec.bifrost.auth
+    if auth is not None and auth.basic is not None:
+        refs += [(auth.basic.username_secret_ref, LARGEST_CREDENTIAL)]
+        refs += [(auth.basic.password_secret_ref, LARGEST_CREDENTIAL)]
+    # Every other login is one key, which is the first that is asked for.
+    where = (_namespace(connection, ref), ref.name)
+    return {other.key: at_most for other, at_most in refs if (_namespace(connection, other), other.name) == where}
 
 
 async def _baseten_credential(remote: BasetenConnection, read: Read) -> Credential:

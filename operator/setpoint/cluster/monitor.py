@@ -3,6 +3,9 @@
 Each connection is tried with one cheap read when it appears or changes, and from time to time. A refused credential is
 tried by the gate's rules, like any resource: one probe after each pause. The status is written when something in it
 changed, so a connection that works costs the API server nothing.
+
+Tries take turns, those of one namespace's Connections among themselves (`reconcile.turns`): hundreds that do not answer keep
+nobody else from being told within moments that his new one works.
 """
 
 import asyncio
@@ -27,7 +30,9 @@ from setpoint.reconcile.ports import (
     ConnectionNotFound,
     Key,
     ResourceGone,
+    lane_of,
 )
+from setpoint.reconcile.turns import Seats
 from setpoint.remotes.errors import RemoteError, TransientError
 from setpoint.resources import ClusterConnection, Connection
 from setpoint.resources.connection import ConnectionStatus
@@ -36,8 +41,10 @@ log = logging.getLogger(__name__)
 
 ROUND = 5.0
 """Seconds between two looks at what is due."""
-AT_ONCE = 16
-"""Connections tried at once."""
+PAUSE = 0.2
+"""Seconds between two looks at least: somebody who changes a connection all the time makes none of them more often."""
+AT_ONCE = 32
+"""Connections tried at once; of one namespace a quarter of them."""
 WORKING = 300.0
 BROKEN = 15.0
 """Seconds between two tries of a connection that works, and of one that does not."""
@@ -66,10 +73,12 @@ class ConnectionMonitor:
         self._clock = clock
         self._random = random
         self._due: dict[Key, float] = {}
-        self._generations: dict[Key, tuple[str, int]] = {}
+        self._states: dict[Key, tuple[object, ...]] = {}
+        """What a connection was when it was tried last."""
         self._under_way: set[Key] = set()
         self._news = asyncio.Event()
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._seats = Seats(seats=1, total=AT_ONCE)
+        self._users: Counter[Key] = Counter()
 
     def changed(self) -> None:
         """Tell that a connection is new or another one, so that it is looked at at once."""
@@ -80,27 +89,28 @@ class ConnectionMonitor:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._news.clear()
-                users = Counter(self._store.connection_uses())
+                self._users = Counter(self._store.connection_uses())
                 there = self._store.connections()
-                for known in (self._due, self._generations):
+                for known in (self._due, self._states):
                     for key in known.keys() - there.keys():
                         del known[key]
                 await self._pool.keep(there.keys())
                 for key in there.keys() - self._under_way:
-                    self._under_way.add(key)
-                    group.create_task(self._guarded(key, there[key], users[key]))
+                    if self._is_wanted(key, there[key]):
+                        self._under_way.add(key)
+                        group.create_task(self._guarded(key))
+                await asyncio.sleep(PAUSE)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ROUND * self._random.uniform(0.8, 1.0)):
                         await self._news.wait()
 
-    async def _guarded(self, key: Key, connection: Connection | ClusterConnection, users: int) -> None:
-        identity = (connection.metadata.uid, connection.metadata.generation)
-        if self._generations.get(key) != identity:
-            self._generations[key] = identity
-            self._due.pop(key, None)
+    async def _guarded(self, key: Key) -> None:
         try:
-            async with self._at_once:
-                await self._look(key, connection, users)
+            async with self._seats.seat(lane_of(key)):
+                # As it is now: it may have waited for its turn.
+                connection = self._store.connection(*key)
+                if connection is not None:
+                    await self._look(key, connection)
         except api.RequestRefused as error:
             log.warning("the status of %s was not written: %s", key, error)
         except (ClusterUnavailable, ResourceGone, ValidationError) as error:
@@ -110,10 +120,11 @@ class ConnectionMonitor:
         finally:
             self._under_way.discard(key)
 
-    async def _look(self, key: Key, connection: Connection | ClusterConnection, users: int) -> None:
-        status = connection.status.model_copy(update={"resources": users})
+    async def _look(self, key: Key, connection: Connection | ClusterConnection) -> None:
+        status = connection.status.model_copy(update={"resources": self._users[key]})
         now = self._clock.monotonic()
-        if now >= self._due.get(key, now):
+        if self._is_due(key, connection):
+            self._states[key] = self._state(connection)
             verdict, version = await self._tried(key, connection)
             generation = connection.metadata.generation
             status = status.model_copy(
@@ -125,8 +136,23 @@ class ConnectionMonitor:
             )
             if verdict.ready == "True" and not connection.status.ready:
                 self._wake(key)
-            self._due[key] = now + (WORKING if verdict.ready == "True" else BROKEN) * self._random.uniform(0.9, 1.1)
+            # One that is not admitted is tried when it is.
+            steady = verdict.ready == "True" or not self._pool.is_admitted(connection)
+            self._due[key] = now + (WORKING if steady else BROKEN) * self._random.uniform(0.9, 1.1)
         await self._write(key, connection, status)
+
+    def _is_wanted(self, key: Key, connection: Connection | ClusterConnection) -> bool:
+        """Tell whether something of a connection has to be told."""
+        return self._is_due(key, connection) or connection.status.resources != self._users[key]
+
+    def _is_due(self, key: Key, connection: Connection | ClusterConnection) -> bool:
+        """Tell whether a connection is to be tried: it is new or another one, or it is time."""
+        is_time = self._clock.monotonic() >= self._due.get(key, float("-inf"))
+        return is_time or self._states.get(key) != self._state(connection)
+
+    def _state(self, connection: Connection | ClusterConnection) -> tuple[object, ...]:
+        meta = connection.metadata
+        return meta.uid, meta.generation, self._pool.is_admitted(connection)
 
     def _wake(self, key: Key) -> None:
         """Have those looked at of which the connection's trouble was told; they would wait for their interval."""

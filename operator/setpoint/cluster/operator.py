@@ -99,6 +99,7 @@ async def _run_with(kube: api.KubeApi, settings: Settings, metrics: Metrics) -> 
         hosts=settings.hosts,
         clock=clock,
         cluster_wide=not namespaces,
+        connections_per_namespace=settings.connections_per_namespace,
         meter=metrics,
         commons=Commons(settings.largest_answer),
     )

@@ -10,10 +10,11 @@ what a list does not have any more.
 """
 
 import json
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -49,6 +50,10 @@ _META = (
     "deletionTimestamp",
     "finalizers",
 )
+
+
+_Age: TypeAlias = tuple[float, str]
+"""When something was created, and its uid."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +103,8 @@ class Store:
         """Resources that were asked for last, so that one look reads its resource once."""
         self._dropped: dict[str, tuple[float, str]] = {}
         self._connections: dict[Key, Connection | ClusterConnection] = {}
+        self._ages: dict[str, list[_Age]] = {}
+        """Of each namespace its Connections, the oldest first."""
         self._models: dict[str, type[Managed]] = {model.kind(): model for model in MANAGED_KINDS}
 
     def __len__(self) -> int:
@@ -278,12 +285,20 @@ class Store:
             return False
         key = Key(model.kind(), connection.metadata.namespace, connection.metadata.name)
         known = self._connections.get(key)
+        if known is None or known.metadata.uid != connection.metadata.uid:
+            self.drop_connection(*key)
+            insort(self._ages.setdefault(key.namespace, []), _age(connection))
         self._connections[key] = connection
         return known is None or known.metadata.uid != connection.metadata.uid or known.spec != connection.spec
 
     def drop_connection(self, kind: str, namespace: str, name: str) -> None:
         """Forget a Connection or ClusterConnection."""
-        self._connections.pop(Key(kind, namespace, name), None)
+        known = self._connections.pop(Key(kind, namespace, name), None)
+        if known is not None:
+            ages = self._ages[namespace]
+            ages.remove(_age(known))
+            if not ages:
+                del self._ages[namespace]
 
     def connection(self, kind: str, namespace: str, name: str) -> Connection | ClusterConnection | None:
         """Return a Connection of a namespace, or a ClusterConnection (whose namespace is empty)."""
@@ -292,6 +307,10 @@ class Store:
     def connections(self) -> dict[Key, Connection | ClusterConnection]:
         """Return all connections."""
         return dict(self._connections)
+
+    def older(self, connection: Connection | ClusterConnection) -> int:
+        """Return how many of a connection's namespace are older, by creation; of those of one second, by uid."""
+        return bisect_left(self._ages.get(connection.metadata.namespace, []), _age(connection))
 
     def connection_uses(self) -> Iterable[Key]:
         """Yield the connection of every resource that has one, once for each."""
@@ -334,6 +353,11 @@ class Store:
             body = json.loads(entry.body)
             body.pop("status", None)
             return model.from_body(body)
+
+
+def _age(connection: Connection | ClusterConnection) -> _Age:
+    created = connection.metadata.creation_timestamp
+    return (created.timestamp() if created is not None else 0.0, connection.metadata.uid)
 
 
 def _essence(body: Mapping[str, Any]) -> bytes:

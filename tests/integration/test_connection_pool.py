@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from setpoint.cluster import api
-from setpoint.cluster.connections import AFTERLIFE, RETIREMENT, ConnectionPool
+from setpoint.cluster.connections import AFTERLIFE, IDLE, RETIRED_OF_ONE, RETIREMENT, ConnectionPool
 from setpoint.cluster.secrets import Secrets
 from setpoint.cluster.store import Store
-from setpoint.reconcile.ports import ConnectionNotFound, LoopClock
-from setpoint.remotes.errors import HostNotAllowed, RemoteUnreachable
+from setpoint.reconcile.ports import ConnectionNotAllowed, ConnectionNotFound, Key, LoopClock
+from setpoint.remotes.errors import AuthenticationFailed, HostNotAllowed, RemoteUnreachable
 from setpoint.remotes.hosts import AllowedHosts, place
 from setpoint.remotes.limits import Limits
 from setpoint.resources import DeploymentAutoscaling
@@ -20,7 +20,9 @@ from setpoint.resources.common import Origin
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.stage import KEY, connection, secret
 from tests.integration.test_pinned_addresses import addresses_of
+from tests.simulators.faults import Delay
 from tests.simulators.process import BasetenSimulator
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.cluster
 
@@ -46,10 +48,10 @@ class Later(LoopClock):
         return super().monotonic() + self.passed
 
 
-def resource_of(namespace: str) -> DeploymentAutoscaling:
-    """Return a resource that uses the connection baseten."""
+def resource_of(namespace: str, connection: str = "baseten") -> DeploymentAutoscaling:
+    """Return a resource that uses a connection."""
     target = {"modelId": "m-greeter", "deployment": "d-free"}
-    spec = {"target": target, "autoscaling": {"maxReplica": 3}}
+    spec = {"connectionRef": {"name": connection}, "target": target, "autoscaling": {"maxReplica": 3}}
     return DeploymentAutoscaling.from_body({"metadata": {"name": "a", "namespace": namespace}, "spec": spec})
 
 
@@ -97,6 +99,8 @@ async def test_a_connection_that_is_gone_serves_what_goes_with_it_and_is_closed_
     with pytest.raises(ConnectionNotFound):
         await pool.baseten(deleted(resource, "http://127.0.0.1:1"))
 
+    clock.passed = AFTERLIFE - 5
+    assert (await pool.baseten(going)).client is handle.client
     clock.passed = AFTERLIFE + 2
     await pool.keep(())
     with pytest.raises(ConnectionNotFound):
@@ -131,6 +135,176 @@ async def test_a_secret_that_is_gone_does_not_keep_what_goes_from_being_restored
         await fresh.baseten(deleted(resource, baseten.url))
     await pool.aclose()
     await fresh.aclose()
+
+
+def opened(pool: ConnectionPool, namespace: str, name: str = "baseten") -> bool:
+    """Tell whether the client of a connection is open."""
+    return pool._baseten[Key("Connection", namespace, name)].client is not None
+
+
+async def test_a_client_that_nobody_uses_is_closed_and_opened_again_when_it_is_wanted(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    store.put_connection(connection("baseten", namespace, baseten.url))
+    pool = pool_of(kube, store, clock)
+    there = store.connections().keys()
+    resource = resource_of(namespace)
+    first = await pool.baseten(resource)
+    first.gate.close(Key("DeploymentAutoscaling", namespace, "a"), AuthenticationFailed("refused"), clock.monotonic())
+    clock.passed += IDLE - 5
+    await pool.keep(there)
+    assert opened(pool, namespace)
+
+    baseten.inject(Delay(seconds=None), count=1)
+    hung = asyncio.create_task(first.client.probe())
+    await eventually_async(lambda: asyncio.to_thread(lambda: len(baseten.journal()) > 0))
+    clock.passed += IDLE + 5
+    await pool.keep(there)
+    assert opened(pool, namespace), "a request is under way"
+    hung.cancel()
+    await asyncio.wait({hung})
+    await pool.keep(there)
+    assert opened(pool, namespace), "it was used a moment ago"
+    clock.passed += IDLE + 5
+    await pool.keep(there)
+    assert not opened(pool, namespace)
+    with pytest.raises(RemoteUnreachable):
+        await first.client.probe()
+
+    second = await pool.baseten(resource)
+    await second.client.probe()
+    assert second.gate is first.gate, "what is known of the credential stays"
+    with pytest.raises(AuthenticationFailed):
+        second.gate.enter(Key("DeploymentAutoscaling", namespace, "b"), first.gate._probe_due - 1)
+    await pool.aclose()
+
+
+async def test_a_probe_leaves_no_client_open_that_no_resource_uses(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    store.put_connection(connection("baseten", namespace, baseten.url))
+    pool = pool_of(kube, store, clock)
+    key, made = next(iter(store.connections().items()))
+    for _ in range(2):
+        await pool.probe(key, made, fresh=False)
+        assert not opened(pool, namespace)
+
+    # Others may be there while it is tried.
+    baseten.inject(Delay(seconds=None), count=1)
+    known = len(baseten.journal())
+    trying = asyncio.create_task(pool.probe(key, made, fresh=False))
+    await eventually_async(lambda: asyncio.to_thread(lambda: len(baseten.journal()) > known))
+    await pool.keep(store.connections().keys())
+    assert opened(pool, namespace)
+    handle = await pool.baseten(resource_of(namespace))
+    trying.cancel()
+    await asyncio.wait({trying})
+    assert opened(pool, namespace)
+    await handle.client.environment("m-greeter", "production")
+    await pool.probe(key, made, fresh=False)
+    assert opened(pool, namespace)
+    await pool.aclose()
+
+
+async def test_what_goes_together_with_its_connection_and_secret_is_restored_by_a_client_that_is_opened_again(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("baseten", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    store.put_connection(connection("baseten", namespace, baseten.url))
+    pool = pool_of(kube, store, clock)
+    resource = resource_of(namespace)
+    await pool.baseten(resource)
+    clock.passed += IDLE + 5
+    await pool.keep(store.connections().keys())
+    assert not opened(pool, namespace)
+    await asyncio.to_thread(controlplane.kubectl, "delete", "secret", "baseten", "-n", namespace)
+    store.drop_connection("Connection", namespace, "baseten")
+    await pool.keep(())
+    handle = await pool.baseten(deleted(resource, baseten.url))
+    await handle.client.environment("m-greeter", "production")
+    await pool.aclose()
+
+
+async def test_a_connection_beyond_the_bound_takes_nothing_and_its_resources_are_told(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("s", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    pool = pool_of(kube, store, clock)
+    ref = {"apiKeySecretRef": {"name": "s", "key": "api-key"}}
+    for number in range(MOST + 1):
+        body = connection(f"c{number}", namespace, baseten.url, baseten=ref)
+        created = {"uid": f"u{number}", "creationTimestamp": f"2026-01-01T00:00:0{number}Z"}
+        store.put_connection({**body, "metadata": {**body["metadata"], **created}})
+    for number in range(MOST):
+        await pool.baseten(resource_of(namespace, f"c{number}"))
+    before = controlplane.request_count(resource="secrets", verbs=("get",), group="")
+    last = resource_of(namespace, f"c{MOST}")
+    with pytest.raises(
+        ConnectionNotAllowed,
+        match=rf"Connection c{MOST} is not used: namespace {namespace} has {MOST} older Connections, which are all that one "
+        r"namespace may have \(the operator's SETPOINT_CONNECTIONS_PER_NAMESPACE\)",
+    ):
+        await pool.baseten(last)
+    assert Key("Connection", namespace, f"c{MOST}") not in pool._baseten
+    assert controlplane.request_count(resource="secrets", verbs=("get",), group="") == before
+    store.drop_connection("Connection", namespace, "c0")
+    await pool.baseten(last)
+    await pool.aclose()
+
+
+async def test_connections_that_change_or_go_all_the_time_keep_few_clients(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    controlplane.apply(secret("s", namespace, KEY))
+    clock = Later()
+    store = Store(kube, clock)
+    pool = pool_of(kube, store, clock)
+    ref = {"apiKeySecretRef": {"name": "s", "key": "api-key"}}
+    for number in range(20):
+        store.put_connection(connection("baseten", namespace, baseten.url, baseten=ref, timeout=f"{number + 1}s"))
+        newest = await pool.baseten(resource_of(namespace))
+    await pool.keep(store.connections().keys())
+    assert len(pool._retired) <= RETIRED_OF_ONE
+    await newest.client.probe()
+
+    for number in range(20):
+        store.put_connection(connection(f"c{number}", namespace, baseten.url, baseten=ref))
+        newest = await pool.baseten(resource_of(namespace, f"c{number}"))
+        store.drop_connection("Connection", namespace, f"c{number}")
+        clock.passed += 1
+        await pool.keep(store.connections().keys())
+    assert len(pool._baseten) <= MOST + 1
+    assert len(pool._retired) <= RETIRED_OF_ONE
+    going = deleted(resource_of(namespace, "c19"), baseten.url)
+    assert (await pool.baseten(going)).client is newest.client
+    await pool.aclose()
+
+
+async def test_an_open_gateway_is_another_account_for_each_namespace(kube: api.KubeApi) -> None:
+    clock = Later()
+    store = Store(kube, clock)
+    pool = pool_of(kube, store, clock)
+    for namespace, name in (("one", "a"), ("one", "b"), ("two", "a")):
+        spec = {"bifrost": {"url": "http://127.0.0.1:1"}}
+        store.put_connection({"kind": "Connection", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    accounts = [
+        (await pool._open_bifrost(made, made.spec.bifrost, fresh=False)).client._http._allowance._account
+        for made in store.connections().values()
+        if made.spec.bifrost is not None
+    ]
+    assert accounts[0] is accounts[1], "a namespace is one caller"
+    assert accounts[0] is not accounts[2]
+    await pool.aclose()
 
 
 def cluster_connection(url: str, secret_namespace: str, served: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What one team's remote or thousand resources may cost another team: nothing, and a turn."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,10 @@ WORKERS = 32
 RATE = 20
 MANY = 400
 MODEL = "m-fair"
+
+USED = 100
+"""What SETPOINT_CONNECTIONS_PER_NAMESPACE is where nobody sets it."""
+CROWD = 120
 
 
 @pytest.fixture
@@ -64,6 +69,59 @@ def test_a_remote_that_never_answers_slows_down_nobody_else(stage: Stage, dead: 
         stage.until("das", "free", "Synced", timeout=10)
     assert stage.writes()[-1].body == {"max_replica": 8}
     assert len(dead.journal()) == WORKERS, "the probe of the connection counts, too"
+
+
+@pytest.fixture
+def crowd(stage: Stage, dead: BasetenSimulator) -> Iterator[str]:
+    """A namespace with more connections than it may have, to a remote that never answers, and a resource at each."""
+    name = f"{stage.namespace}-crowd"
+    stage.plane.kubectl("create", "namespace", name)
+    ref = {"apiKeySecretRef": {"name": "dead", "key": "api-key"}}
+    stage.plane.apply(
+        secret("dead", name, KEY),
+        *(connection(f"c{number:03}", name, dead.url, timeout="5m", baseten=ref) for number in range(CROWD)),
+    )
+    stage.plane.apply(*(resource(name, number, connectionRef={"name": f"c{number:03}"}) for number in range(CROWD)))
+    yield name
+    stage.plane.delete_all("deploymentautoscalings", name)
+    stage.plane.delete_all("connections", name)
+    stage.plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.cluster_wide
+def test_a_hundred_connections_that_never_answer_slow_down_no_neighbour(
+    stage: Stage, crowd: str, dead: BasetenSimulator
+) -> None:
+    def refused(kind: str) -> int:
+        reasons = (
+            one["reason"]
+            for item in stage.plane.items(kind, crowd)
+            for one in item.get("status", {}).get("conditions", [])
+            if one["type"] == "Ready"
+        )
+        return Counter(reasons)["ConnectionNotAllowed"]
+
+    eventually(lambda: len(dead.journal()) >= USED, timeout=60)
+    stage.open()
+    stage.until("spconn", "baseten", "Connected", timeout=5)
+    stage.das("free", {"modelId": "m-greeter", "deployment": "d-free"}, {"maxReplica": 3})
+    stage.until("das", "free", "Synced", timeout=5)
+    for replicas in range(4, 9):
+        stage.patch("das", "free", {"autoscaling": {"maxReplica": replicas}})
+        stage.until("das", "free", "Synced", timeout=5)
+    assert stage.writes()[-1].body == {"max_replica": 8}
+    eventually(lambda: "Synced" in {reason for _, reason, _ in stage.events("free")}, timeout=5)
+
+    # Those beyond the bound say so, and so do their resources; they come into use when others go.
+    for kind in ("connections", "deploymentautoscalings"):
+        eventually(lambda kind=kind: refused(kind) == CROWD - USED, timeout=30)  # type: ignore[misc]
+    used = {
+        item["metadata"]["name"]
+        for item in stage.plane.items("connections", crowd)
+        if "ConnectionNotAllowed" not in {one["reason"] for one in item.get("status", {}).get("conditions", [])}
+    }
+    stage.plane.kubectl("delete", "connections", "-n", crowd, *sorted(used)[:10])
+    eventually(lambda: refused("connections") == CROWD - USED - 10, timeout=60)
 
 
 @pytest.mark.cluster_wide

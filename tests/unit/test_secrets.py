@@ -101,7 +101,9 @@ def test_a_value_that_is_too_large_for_a_credential_is_told_and_not_kept(size: i
         if size <= LARGEST_CREDENTIAL:
             assert len(await secrets.value("ns", "s", "key")) == size
             return
-        with pytest.raises(ConnectionNotFound, match=rf"key key of Secret ns/s has {size} bytes, and no more than 65536"):
+        with pytest.raises(
+            ConnectionNotFound, match=rf"key key of Secret ns/s has {size} bytes, and no more than 65536"
+        ):
             await secrets.value("ns", "s", "key")
         ((value, *_),) = [list(one.values.values()) for one in secrets._known.values()]
         assert len(value) < 100

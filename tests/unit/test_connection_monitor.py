@@ -50,6 +50,8 @@ class Pool(ConnectionPool):
         self.under_way: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.tried: list[tuple[float, str]] = []
+        self.hanging = {"hung"}
+        """What the names begin with of those that hang."""
 
     async def probe(
         self, key: Key, connection: Connection | ClusterConnection, *, fresh: bool
@@ -60,7 +62,7 @@ class Pool(ConnectionPool):
         self.under_way[key.namespace] += 1
         self.most |= self.under_way
         try:
-            if key.name.startswith("hung"):
+            if key.name.split("-")[0] in self.hanging:
                 await asyncio.sleep(HANGS)
                 raise RemoteUnreachable("no answer")
             await asyncio.sleep(0.05)
@@ -176,6 +178,72 @@ def test_a_connection_that_changes_while_it_waits_for_its_turn_is_tried_as_it_is
         assert connection.status.conditions[0].message == "https://example.com/right answers"
         assert connection.status.observed_generation == 2
         assert "gone" not in {name for _, name in made.pool.tried}
+
+    play(scene)
+
+
+def test_what_waits_for_no_remote_does_not_wait_for_those_that_hang() -> None:
+    async def scene(made: Scene) -> None:
+        for number in range(100):
+            made.put("crowd", f"hung-{number}")
+        await asyncio.sleep(1)
+        made.put("crowd", "refused", second=1)
+        await asyncio.sleep(1)
+        assert made.reason("crowd", "refused") == "ConnectionNotAllowed"
+
+    play(scene, per_namespace=100)
+
+
+def test_a_connection_that_is_corrected_while_it_hangs_is_tried_at_once() -> None:
+    async def scene(made: Scene) -> None:
+        made.put("a", "hung", url="https://hangs.example.com")
+        await asyncio.sleep(5)
+        made.pool.hanging.clear()
+        made.put("a", "hung")
+        await asyncio.sleep(1)
+        assert made.reason("a", "hung") == "Connected"
+        assert made.pool.under_way["a"] == 0
+
+    play(scene)
+
+
+def test_a_connection_that_is_pushed_out_or_deleted_while_it_hangs_gives_its_seat_back() -> None:
+    async def scene(made: Scene) -> None:
+        made.put("a", "hung-2", second=2)
+        made.put("a", "hung-1", second=1)
+        await asyncio.sleep(1)
+        made.put("a", "older")
+        await asyncio.sleep(1)
+        assert made.reason("a", "hung-2") == "ConnectionNotAllowed"
+        made.drop("a", "hung-1")
+        await asyncio.sleep(1)
+        assert made.pool.under_way["a"] == 1
+        assert [name for _, name in made.pool.tried].count("hung-2") == 2
+
+    play(scene, per_namespace=2)
+
+
+def test_a_connection_that_is_pushed_out_while_it_waits_for_its_turn_is_told_at_once() -> None:
+    async def scene(made: Scene) -> None:
+        for number in range(1, 21):
+            made.put("a", f"hung-{number}", second=number)
+        await asyncio.sleep(1)
+        made.put("a", "older")
+        await asyncio.sleep(1)
+        assert made.reason("a", "hung-20") == "ConnectionNotAllowed"
+        assert made.reason("a", "hung-19") is None
+
+    play(scene, per_namespace=20)
+
+
+def test_a_connection_that_is_new_goes_before_those_of_its_namespace_that_are_tried_once_more() -> None:
+    async def scene(made: Scene) -> None:
+        for number in range(2 * AT_ONCE):
+            made.put("crowd", f"hung-{number}")
+        await asyncio.sleep(2 * AT_ONCE / (AT_ONCE // 4) * HANGS + 2 * HANGS)
+        made.put("crowd", "new")
+        await asyncio.sleep(HANGS + 1)
+        assert made.reason("crowd", "new") == "Connected"
 
     play(scene)
 

@@ -234,7 +234,7 @@ class ConnectionPool:
         except AuthenticationFailed as error:
             handle.gate.close(key, error, self._clock.monotonic())
             raise
-        except TransientError:
+        except (TransientError, asyncio.CancelledError):
             handle.gate.undecided(key, self._clock.monotonic())
             raise
         return version, frozenset(handle.gate.open()) - {key}

@@ -44,7 +44,7 @@ ROUND = 5.0
 PAUSE = 0.2
 """Seconds between two looks at least: somebody who changes a connection all the time makes none of them more often."""
 AT_ONCE = 32
-"""Connections tried at once; of one namespace a quarter of them."""
+"""Connections tried at once, and statuses written at once; of one namespace a quarter of each."""
 WORKING = 300.0
 BROKEN = 15.0
 """Seconds between two tries of a connection that works, and of one that does not."""
@@ -75,9 +75,14 @@ class ConnectionMonitor:
         self._due: dict[Key, float] = {}
         self._states: dict[Key, tuple[object, ...]] = {}
         """What a connection was when it was tried last."""
-        self._under_way: set[Key] = set()
+        self._under_way: dict[Key, tuple[Seats, asyncio.Task[None]]] = {}
+        """Who has a seat or waits for one, and where."""
+        self._asking: set[Key] = set()
+        """Those of which an answer is awaited."""
         self._news = asyncio.Event()
-        self._seats = Seats(seats=1, total=AT_ONCE)
+        self._trying = Seats(seats=1, total=AT_ONCE)
+        self._telling = Seats(seats=1, total=AT_ONCE)
+        """For what asks no remote and does not wait for those that do not answer."""
         self._users: Counter[Key] = Counter()
 
     def changed(self) -> None:
@@ -95,21 +100,26 @@ class ConnectionMonitor:
                     for key in known.keys() - there.keys():
                         del known[key]
                 await self._pool.keep(there.keys())
-                for key in there.keys() - self._under_way:
-                    if self._is_wanted(key, there[key]):
-                        self._under_way.add(key)
-                        group.create_task(self._guarded(key))
+                for key, (seats, task) in self._under_way.items():
+                    if seats is self._trying and self._is_moot(key):
+                        task.cancel()
+                for key in there.keys() - self._under_way.keys():
+                    if self._is_due(key) or there[key].status.resources != self._users[key]:
+                        seats = self._trying if self._asks_remote(key) else self._telling
+                        self._under_way[key] = seats, group.create_task(self._guarded(key, seats))
                 await asyncio.sleep(PAUSE)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ROUND * self._random.uniform(0.8, 1.0)):
                         await self._news.wait()
 
-    async def _guarded(self, key: Key) -> None:
+    async def _guarded(self, key: Key, seats: Seats) -> None:
         try:
-            async with self._seats.seat(lane_of(key)):
+            # One that is new or another one goes before those that are tried once more.
+            level = 0 if self._is_news(key) else 1
+            async with seats.seat(lane_of(key), level=level):
                 # As it is now: it may have waited for its turn.
                 connection = self._store.connection(*key)
-                if connection is not None:
+                if connection is not None and (seats is self._trying or not self._asks_remote(key)):
                     await self._look(key, connection)
         except api.RequestRefused as error:
             log.warning("the status of %s was not written: %s", key, error)
@@ -117,13 +127,16 @@ class ConnectionMonitor:
             log.debug("the status of %s was not written: %s", key, error)
         except Exception:  # what only tells must not stop what works
             log.exception("the operator failed on this connection", extra={"object": key._asdict()})
+        except asyncio.CancelledError:
+            self.changed()
+            raise
         finally:
-            self._under_way.discard(key)
+            del self._under_way[key]
 
     async def _look(self, key: Key, connection: Connection | ClusterConnection) -> None:
         status = connection.status.model_copy(update={"resources": self._users[key]})
         now = self._clock.monotonic()
-        if self._is_due(key, connection):
+        if self._is_due(key):
             self._states[key] = self._state(connection)
             verdict, version = await self._tried(key, connection)
             generation = connection.metadata.generation
@@ -141,14 +154,25 @@ class ConnectionMonitor:
             self._due[key] = now + (WORKING if steady else BROKEN) * self._random.uniform(0.9, 1.1)
         await self._write(key, connection, status)
 
-    def _is_wanted(self, key: Key, connection: Connection | ClusterConnection) -> bool:
-        """Tell whether something of a connection has to be told."""
-        return self._is_due(key, connection) or connection.status.resources != self._users[key]
+    def _asks_remote(self, key: Key) -> bool:
+        connection = self._store.connection(*key)
+        return connection is not None and self._is_due(key) and self._pool.is_admitted(connection)
 
-    def _is_due(self, key: Key, connection: Connection | ClusterConnection) -> bool:
+    def _is_moot(self, key: Key) -> bool:
+        """Tell whether it is of no use any more to try a connection as it was when that began."""
+        connection = self._store.connection(*key)
+        if connection is None or not self._pool.is_admitted(connection):
+            return True
+        return key in self._asking and self._is_news(key)
+
+    def _is_due(self, key: Key) -> bool:
         """Tell whether a connection is to be tried: it is new or another one, or it is time."""
-        is_time = self._clock.monotonic() >= self._due.get(key, float("-inf"))
-        return is_time or self._states.get(key) != self._state(connection)
+        return self._is_news(key) or self._clock.monotonic() >= self._due.get(key, float("-inf"))
+
+    def _is_news(self, key: Key) -> bool:
+        """Tell whether a connection was not tried yet as it is now."""
+        connection = self._store.connection(*key)
+        return connection is not None and self._states.get(key) != self._state(connection)
 
     def _state(self, connection: Connection | ClusterConnection) -> tuple[object, ...]:
         meta = connection.metadata
@@ -162,6 +186,7 @@ class ConnectionMonitor:
 
     async def _tried(self, key: Key, connection: Connection | ClusterConnection) -> tuple[Verdict, str | None]:
         try:
+            self._asking.add(key)
             # What is broken is perhaps being repaired, so its Secret is read again.
             version, woken = await self._pool.probe(key, connection, fresh=not connection.status.ready)
         except ConnectionNotFound as error:
@@ -174,6 +199,8 @@ class ConnectionMonitor:
                 # The probe asks for a list, which every remote of the right kind has.
                 verdict = conditions.not_the_remote(error)
             return verdict, None
+        finally:
+            self._asking.discard(key)
         for user in woken:
             self._controller.connection_changed(user)
         return conditions.connected(self._pool.url(connection)), version

@@ -91,10 +91,10 @@ class Seats:
         self._turns: Turns[asyncio.Future[None]] = Turns(seats=seats, total=total)
 
     @asynccontextmanager
-    async def seat(self, lane: Lane) -> AsyncIterator[None]:
+    async def seat(self, lane: Lane, *, level: int = 0) -> AsyncIterator[None]:
         """Wait for a seat of the lane, and keep it for as long as the block lasts."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.put(place, lane)
+        self._turns.put(place, lane, level=level)
         self._call()
         try:
             await place

@@ -30,6 +30,8 @@ QUARTER = 4
 
 T = TypeVar("T")
 
+_NOBODY = object()
+
 Waits: TypeAlias = Callable[[T, int], bool]
 """Tells whether something still waits at a level: what was promoted or discarded left its place behind."""
 
@@ -185,19 +187,18 @@ class _Share(Generic[T]):
     def take(self, level: int, waits: Waits[T]) -> tuple[T, tuple[Hashable, ...]] | None:
         """Return what comes next, which takes a seat, and the names of the parts it was found in."""
         scarce = self._seats - self.taken <= self._reserved
-        for name in list(self._open[level]):
+        open_ = self._open[level]
+        while (name := next((one for one in open_ if not (scarce and self._parts[one].taken)), _NOBODY)) is not _NOBODY:
             part = self._parts[name]
-            if scarce and part.taken:
-                continue
             found = part.take(level, waits)
             if found is None:
-                del self._open[level][name]
+                del open_[name]
                 self._settle(name, part)
                 continue
             self.taken += 1
             self._settle(name, part)
-            if name in self._open[level]:
-                self._open[level].move_to_end(name)
+            if name in open_:
+                open_.move_to_end(name)
             item, path = found
             return item, (name, *path)
         return None

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+from setpoint.reconcile.claims import SHUT
 from setpoint.reconcile.conditions import Reason
 from setpoint.reconcile.deletion import PATIENCE
 from setpoint.reconcile.ports import Key
@@ -107,6 +108,8 @@ class Invariants:
     """When the operator could not see: its watch was cut, or there was no process."""
     resolved: dict[str, float] = field(default_factory=dict)
     """Since when spec or status tell which thing a resource means."""
+    held: dict[str, float] = field(default_factory=dict)
+    """Since when the status of a resource tells that it opened its target, and that nobody took it from it since."""
     stripped: dict[str, float] = field(default_factory=dict)
     """When somebody took the finalizer off a resource last."""
     unserved: set[str] = field(default_factory=set)
@@ -134,6 +137,10 @@ class Invariants:
         uid = change.body["metadata"]["uid"]
         self._resolve(change.key, change.body)
         body = None if change.type == "DELETED" else change.body
+        if body is not None and holds(body) and self._is_of_its_connection(change.key, body):
+            self.held.setdefault(uid, now())
+        else:
+            self.held.pop(uid, None)
         if change.type == "DELETED":
             self._vanished(change, before)
         elif before is not None and before["status"] != change.body["status"]:
@@ -154,6 +161,9 @@ class Invariants:
         for versions in self.versions.values():
             last = versions[-1]
             if last.uses(connection):
+                # What another connection opened counts for nothing here.
+                if not self._is_of_its_connection(last.key, self.server.objects[last.key]):
+                    self.held.pop(last.uid, None)
                 self._is_new(last.key, last.body or {}, last.body)
                 self._resolve(last.key, self.server.objects[last.key])
                 continue
@@ -188,7 +198,7 @@ class Invariants:
             most = self.causes[thing] + self.everywhere
             if self.writes[thing] > most:
                 raise Violation(f"{thing} was written {self.writes[thing]} times, for {most} causes")
-            self._may_be_written_now(thing)
+            self._may_be_written_now(thing, request.addressed)
         for thing in request.before:
             values = self.remotes.values(thing, coming=True)
             gone = bool(request.before[thing].get(THERE)) and not values[THERE]
@@ -239,6 +249,15 @@ class Invariants:
         else:
             self.resolved.setdefault(body["metadata"]["uid"], now())
 
+    def _is_of_its_connection(self, key: Key, body: Object) -> bool:
+        """Tell whether a status speaks of what the connection has opened that there is now, if there is one."""
+        connection = self.server.connections.get(connection_of(key, body))
+        known = body["status"].get("origin", {})
+        return connection is None or (
+            known.get("endpoint") == self.server.endpoint(key, body)
+            and known.get("connection", {}).get("uid") == connection["metadata"]["uid"]
+        )
+
     def _remember(self, thing: Thing) -> None:
         shown, coming = (self.remotes.values(thing, coming=coming) for coming in (False, True))
         self.past[thing].append((now(), shown, coming))
@@ -250,8 +269,8 @@ class Invariants:
                 if meant:
                     self.answered[uid, thing] = (min(meant), now())
 
-    def _may_be_written_now(self, thing: Thing) -> None:
-        """Hold a write against the promotions that are under way."""
+    def _may_be_written_now(self, thing: Thing, together: tuple[Thing, ...]) -> None:
+        """Hold a write against the promotions that are under way; chainlets are written together."""
         since = self.promotions.get(thing)
         if since is None or now() - since <= LAG:
             return
@@ -259,7 +278,11 @@ class Invariants:
             generation, at = self.answered.get((uid, thing), (0, float("-inf")))
             for version in _within(versions, now() - LAG):
                 wants = thing in (self._undone(version) if version.going else _enforced(version))
-                news = version.generation > generation or self.began > at or self._changed_hands(thing, uid, at)
+                news = (
+                    version.generation > generation
+                    or self.began > at
+                    or any(self._changed_hands(one, uid, at) for one in together)
+                )
                 known = self.known_promotions.get((uid, thing), float("inf")) <= self._known_since()
                 if wants and news and not known:
                     return
@@ -335,8 +358,17 @@ class Invariants:
                 continue
             if other.body is None or self.resolved.get(other.uid, float("inf")) > since:
                 continue
+            if self.held.get(other.uid, float("inf")) > since:
+                # Nobody has to make way for one whose own connection has not opened the thing.
+                continue
+            if other.going:
+                undone = all(one.going for one in _within(versions, since)) and thing in self._undone(other)
+                if undone and thing in other.things and not version.going:
+                    return other.key
+                continue
             steady = all(thing in one.claims for one in _within(versions, since)) and versions[0].since <= since
-            if steady and (version.going or (other.created, other.uid) < (version.created, version.uid)):
+            older = (other.created, other.uid) < (version.created, version.uid)
+            if steady and (version.uid not in self.held if version.going else older):
                 return other.key
         return None
 
@@ -478,13 +510,13 @@ class Invariants:
         return any(
             thing in one.claims or (one.going and one.body is not None and thing in baseline(one.body))
             for other, versions in self.versions.items()
-            if other != uid
+            if other != uid and other in self.held
             for one in _within(versions, now() - LAG)
         )
 
     def _leads_there(self, key: Key, body: Object, thing: Thing) -> bool:
         """Tell whether the resource's connection leads to a thing, or led there until it was deleted."""
-        return self.server.endpoint(key, body) in {thing.endpoint, None}
+        return self.server.endpoint(key, body) in {thing.endpoint, None} and self._is_of_its_connection(key, body)
 
 
 def things(body: Object, endpoint: str | None) -> set[Thing]:
@@ -497,6 +529,11 @@ def claims(body: Object, endpoint: str | None) -> set[Thing]:
     if "deletionTimestamp" in body["metadata"] or body["spec"].get("mode") == "Observe":
         return set()
     return things(body, endpoint)
+
+
+def holds(body: Object) -> bool:
+    """Tell whether a status says that the target was opened, and that no other resource has it."""
+    return bool(body["status"].get("observed")) and ready(body)[1] not in SHUT
 
 
 def unresolved(body: Object, endpoint: str | None, remotes: Remotes) -> bool:

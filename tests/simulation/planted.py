@@ -3,6 +3,7 @@
 Each is put in for a whole process (of the pool that plays the stories), and changes the code the way the mistake would.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from setpoint.reconcile.deployment_autoscaling import DeploymentReconciler
 from setpoint.reconcile.memory import Memory
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
 from setpoint.reconcile.outcome import Attempt, Observation
-from setpoint.reconcile.ownership import Ownership
+from setpoint.reconcile.ownership import Contest, Ownership, Rank, Standing
 from setpoint.reconcile.ports import Key
 from setpoint.remotes.bifrost import Bifrost
 from setpoint.resources.common import Managed, Origin, StatusBase
@@ -87,7 +88,7 @@ def lists_are_trusted() -> None:
 
 def no_owners() -> None:
     """Whoever is looked at writes."""
-    _set(Ownership, "rivals", lambda self, key, things: {})
+    _set(Ownership, "contest", lambda self, key, now: Contest({}))
 
 
 def claims_only_when_looked_at() -> None:
@@ -281,6 +282,28 @@ def promotions_are_ignored() -> None:
     blind(ChainReconciler)
 
 
+def claims_need_no_key() -> None:
+    """A claim counts whether or not the connection of the resource opens the target."""
+    real = Ownership.claim
+
+    def claim(self: Ownership, key: Any, rank: Rank, things: Any, standing: Any = None, now: float = 0.0) -> Any:
+        return real(self, key, rank, things, Standing.HELD, now)
+
+    _set(Ownership, "claim", claim)
+    _set(Controller, "_is_proven", lambda self, key, resource: True)
+
+
+def what_is_deleted_makes_way() -> None:
+    """Any other claim goes before that of a resource that is being deleted and has something to put back."""
+    real = Ownership.claim
+
+    def claim(self: Ownership, key: Any, rank: Rank, things: Any, standing: Any, now: float) -> Any:
+        rank = rank._replace(created=math.inf) if rank.created == -math.inf else rank
+        return real(self, key, rank, things, standing, now)
+
+    _set(Ownership, "claim", claim)
+
+
 PLANTS: Mapping[str, Callable[[], None]] = {
     plant.__name__: plant
     for plant in (
@@ -308,6 +331,8 @@ PLANTS: Mapping[str, Callable[[], None]] = {
         claims_stay_behind,
         unreadable_success_is_repeated,
         promotions_are_ignored,
+        claims_need_no_key,
+        what_is_deleted_makes_way,
     )
 }
 

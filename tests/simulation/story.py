@@ -14,7 +14,7 @@ from setpoint.reconcile.ports import Event, Key
 from setpoint.resources import Managed
 from setpoint.resources.common import FINALIZER, REQUESTED_AT
 from tests.simulation.apiserver import SECRET, SECRET_KEY, ApiServer, Object, connection_of, ready
-from tests.simulation.invariants import Invariants, Violation, claims, desired, things, unresolved
+from tests.simulation.invariants import Invariants, Violation, claims, desired, holds, things, unresolved
 from tests.simulation.process import KubeFault, Process, Surroundings
 from tests.simulation.remotes import (
     CHAINLETS,
@@ -229,6 +229,8 @@ class Story(Surroundings):
             if unresolved(body, endpoint, self.remotes):
                 # It was suspended before anybody could tell.
                 unsure |= things(body, endpoint)
+            if body["spec"].get("suspend") and not holds(body):
+                continue
             for thing in claims(body, endpoint):
                 meta = body["metadata"]
                 claimants.setdefault(thing, []).append((meta["creationTimestamp"], meta["uid"], key))

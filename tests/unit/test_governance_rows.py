@@ -10,6 +10,7 @@ from setpoint.reconcile.controller import Controller
 from setpoint.reconcile.governance_rows import RowTarget, warning
 from setpoint.reconcile.model_config_governance import GovernanceReconciler
 from setpoint.reconcile.outcome import Attempt, ObservationOutdated
+from setpoint.reconcile.ownership import Contest
 from setpoint.reconcile.ports import Key
 from setpoint.remotes.bifrost_shapes import Identity, ModelConfig
 from setpoint.remotes.errors import RemoteFailure
@@ -272,7 +273,7 @@ def attempt() -> Attempt:
         failures=0,
         confirm=nothing,
         hold=nothing,
-        claim=lambda _: {},
+        claim=lambda *_: Contest({}),
         crowded=lambda _: False,
         manager=lambda _: None,
     )

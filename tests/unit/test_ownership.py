@@ -41,7 +41,7 @@ def test_the_claim_of_the_smallest_rank_owns_and_whoever_is_concerned_is_told(
                 assert set(claimants) - {key} <= told
         for other, claimed in claims.items():
             lost = {thing: owner for thing in claimed if (owner := ownership.owner(thing)) not in {None, other}}
-            assert ownership.rivals(other, claimed) == lost
+            assert ownership.contest(other, 0.0).rivals == lost
             assert ownership.own(other) == claimed - set(lost)
 
 

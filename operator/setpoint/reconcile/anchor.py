@@ -67,6 +67,7 @@ def _cut_off(resource: R, memory: Memory, found: Origin) -> R:
     memory.pending = memory.refused = memory.promotion = memory.current = None
     # Nobody has seen yet what this one has: Ready must not outlast a failure on the word of the other one.
     memory.unread = memory.drifted = True
+    memory.proven = False
     return _with(resource, memory, memory.status.moved_to(found))
 
 

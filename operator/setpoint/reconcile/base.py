@@ -12,12 +12,13 @@ Whatever goes wrong becomes a verdict (`conditions`) and a time to try again; no
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
-from setpoint.reconcile import anchor, conditions, corrections, sweeps
+from setpoint.reconcile import anchor, claims, conditions, corrections, sweeps
 from setpoint.reconcile.conditions import Reason, Type, Verdict
 from setpoint.reconcile.corrections import Correction
 from setpoint.reconcile.gate import LONGEST_WAIT
@@ -25,7 +26,7 @@ from setpoint.reconcile.kind import Kind
 from setpoint.reconcile.memory import REFUSED_AGAIN, Memory, Pending, Refusal
 from setpoint.reconcile.origin import leads_elsewhere, left_behind
 from setpoint.reconcile.outcome import Attempt, Observation, ObservationOutdated, Outcome, Written
-from setpoint.reconcile.ownership import Thing
+from setpoint.reconcile.ownership import PATIENCE, Standing, Thing
 from setpoint.reconcile.ports import (
     Clock,
     ClusterUnavailable,
@@ -96,6 +97,10 @@ class Reconciler(Kind[C, R, S, T]):
         """Return what a resource claims, as far as that can be told without asking anybody."""
         return self._things(resource, None) if self.writes(resource) else frozenset()
 
+    def standing(self, resource: R, *, held: bool) -> Standing:
+        """Return what the claim of a resource is worth; `held`: it was once proven and not lost since."""
+        return claims.standing(resource, self._connections.origin(resource), held=held)
+
     def elsewhere(self, resource: R) -> str | None:
         """Return why what was found is not put back where the connection leads now; None where that is the same API."""
         here, known = self._connections.origin(resource), resource.status.origin
@@ -111,8 +116,9 @@ class Reconciler(Kind[C, R, S, T]):
     async def reconcile(self, resource: R, memory: Memory, attempt: Attempt) -> Outcome:
         """Look at one resource, do what is needed, and tell what came of it."""
         if resource.spec.suspend:
-            # Paused, not given up: whoever suspends it does not want another one to take over.
-            attempt.claim(self.stakes(resource))
+            # Paused, not given up: whoever suspends it wants no other one to take over. What it never had it does not take.
+            standing = self.standing(resource, held=memory.proven)
+            attempt.claim(self.stakes(resource) if standing is Standing.HELD else frozenset(), standing)
             return self._suspended(resource, memory)
         return await self._ask(resource, memory, attempt, self._converge)
 
@@ -129,11 +135,14 @@ class Reconciler(Kind[C, R, S, T]):
             handle.gate.enter(attempt.key, self._clock.monotonic())
             return await self._through_gate(handle, resource, memory, attempt, work)
         except AuthenticationFailed as error:
-            return self._reports.refused(resource, memory, error, due=min(self.next_sweep(resource), wait))
+            rest = self._shut(resource, memory, attempt)
+            return self._reports.refused(resource, memory, error, due=min(self.next_sweep(resource), wait, rest))
         except ConnectionNotFound as error:
+            self._shut(resource, memory, attempt)
             return self._reports.connection_missing(resource, memory, error)
         except ConnectionNotAllowed as error:
-            return self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
+            rest = self._shut(resource, memory, attempt)
+            return self._reports.refused(resource, memory, error, due=min(self.next_sweep(resource), rest))
         except ClusterUnavailable as error:
             log.warning("not looked at: %s", error, extra={"object": attempt.key._asdict()})
             return Outcome(status=None, backoff=True, urgent=attempt.urgent)
@@ -152,18 +161,38 @@ class Reconciler(Kind[C, R, S, T]):
                 outcome = await work(renewed.client, resource, memory, replace(attempt, origin=renewed.origin))
         except AuthenticationFailed as error:
             pause = handle.gate.close(attempt.key, error, self._clock.monotonic())
-            return self._reports.refused(resource, memory, error, due=pause)
+            rest = self._shut(resource, memory, attempt)
+            return self._reports.refused(resource, memory, error, due=min(pause, rest))
         except TransientError as error:
             handle.gate.undecided(attempt.key, self._clock.monotonic())
             return self._reports.failing(resource, memory, attempt, error)
         except RemoteError as error:
-            outcome = self._reports.refused(resource, memory, error, due=self.next_sweep(resource))
+            rest = self._shut(resource, memory, attempt) if claims.is_shut(error) else math.inf
+            outcome = self._reports.refused(resource, memory, error, due=min(self.next_sweep(resource), rest))
         outcome = self._with_notices(outcome, memory)
         if not outcome.asked:
             # Let through as a probe, perhaps, and did not use it.
             handle.gate.probe_now()
             return outcome
         return replace(outcome, wake=frozenset(handle.gate.open()) - {attempt.key})
+
+    def _shut(self, resource: R, memory: Memory, attempt: Attempt) -> float:
+        """Note that the target is not open to the resource; return the seconds until its claim is worth nothing any more."""
+        now = self._clock.monotonic()
+        if memory.refused_at is None:
+            memory.refused_at = now
+        rest = memory.refused_at + claims.GRACE - now
+        # One that has never been in place has nothing to lose, and may have no right to write at all.
+        if memory.proven and rest > 0 and self.applied(memory.status) is not None:
+            return rest
+        self._give_up(memory)
+        attempt.claim(self.stakes(resource), Standing.VOID)
+        return math.inf
+
+    def _give_up(self, memory: Memory) -> None:
+        """Note that the target is not the resource's any more; a new process knows by what was seen, which is not kept."""
+        memory.proven = False
+        memory.status = memory.status.model_copy(update={"observed": None})
 
     def _with_notices(self, outcome: Outcome, memory: Memory) -> Outcome:
         notices, memory.notices = tuple(memory.notices), []
@@ -178,7 +207,7 @@ class Reconciler(Kind[C, R, S, T]):
             if renamed is not None:
                 return self._settled(resource, memory, renamed, drift=[])
             resource = self._anchored(resource, memory, attempt, target)
-        desired = self._contest(resource, memory, attempt, target)
+        desired = self._contest(resource, memory, attempt, target, self.standing(resource, held=memory.proven))
         if isinstance(desired, Verdict):
             return replace(self._lost(resource, memory, target, desired), asked=False)
         if not self.writes(resource):
@@ -203,11 +232,19 @@ class Reconciler(Kind[C, R, S, T]):
         not_before = self._clock.monotonic() if lacking else self._not_before(resource, memory)
         named = target
         target, seen = await self.read(client, named, desired, not_before=not_before, urgent=attempt.urgent)
-        if target != named and isinstance(lost := self._contest(resource, memory, attempt, target), Verdict):
-            return self._lost(resource, memory, target, lost)
+        before, standing = memory.proven, self._opened(memory)
+        if target != named or before != memory.proven or standing is Standing.VOID:
+            claimed = self._contest(resource, memory, attempt, target, standing)
+            if isinstance(claimed, Verdict):
+                return self._lost(resource, memory, target, claimed)
+            if claimed != desired:
+                # What was read is not what is to be compared now.
+                return self._soon(0.0)
         drift = self.differences(desired, seen.settings)
         if self.READS_FIRST:
             resource = self._anchored(resource, memory, attempt, target, as_wanted=not drift)
+            # Whichever thing it is now, this is what was read.
+            self._opened(memory)
             changed = changed or self._changed(resource, memory, desired)
             if not lacking and self._lacking(resource, memory, desired):
                 return self._soon(0.0)
@@ -225,6 +262,13 @@ class Reconciler(Kind[C, R, S, T]):
             differing, corrected = self.differing(desired, drift), [] if changed else drift
             outcome = await self._push(client, resource, memory, attempt, target, desired, differing, corrected)
         return outcome or self._soon(1.0)
+
+    def _opened(self, memory: Memory) -> Standing:
+        """Note that the target was read; return what the resource's claim is worth then."""
+        if claims.may_read_only(memory.status):
+            return Standing.HELD if memory.proven else Standing.VOID
+        memory.proven, memory.refused_at = True, None
+        return Standing.HELD
 
     def _lacking(self, resource: R, memory: Memory, desired: S) -> bool:
         """Tell whether what is there has to be saved before anything is written; drop what is not to be put back."""
@@ -289,11 +333,13 @@ class Reconciler(Kind[C, R, S, T]):
         near = self.neighbourhood(resource, target)
         return Thing(place, near) if place is not None and near is not None and self.writes(resource) else None
 
-    def _contest(self, resource: R, memory: Memory, attempt: Attempt, target: T) -> S | Verdict:
+    def _contest(self, resource: R, memory: Memory, attempt: Attempt, target: T, standing: Standing) -> S | Verdict:
         """Claim the target; return the settings of what is not another resource's, a verdict where all of it is."""
         desired = self.present(target, self.desired(resource))
-        rivals = attempt.claim(self._things(resource, target) if self.writes(resource) else frozenset())
+        things = self._things(resource, target) if self.writes(resource) else frozenset()
+        rivals, settled, memory.unopened = attempt.claim(things, standing)
         memory.contested = None
+        memory.unsettled = not settled
         if not rivals:
             return desired
         others = [thing.id for thing in rivals]
@@ -309,8 +355,10 @@ class Reconciler(Kind[C, R, S, T]):
     def _lost(self, resource: R, memory: Memory, target: T, verdict: Verdict) -> Outcome:
         """Return the outcome for a resource whose target is another one's."""
         memory.pending = None
+        self._give_up(memory)
         fields = self.record(resource, memory.status, target=target, applied=None, observed=None)
-        return self._settled(resource, memory, verdict, drift=[], **fields)
+        outcome = self._settled(resource, memory, verdict, drift=[], **fields)
+        return replace(outcome, due=min(outcome.due, PATIENCE)) if memory.unsettled else outcome
 
     def _anchored(self, resource: R, memory: Memory, attempt: Attempt, target: T, *, as_wanted: bool = False) -> R:
         found, title = attempt.origin.model_copy(update={"id": self.origin_id(target)}), self.title(target)
@@ -337,7 +385,7 @@ class Reconciler(Kind[C, R, S, T]):
 
     def _reads_first(self, resource: R, memory: Memory, desired: S) -> bool:
         """Tell whether a changed spec is compared with a read before it is written: to save what is there, or to wait."""
-        if self.READS_FIRST or self._lacking(resource, memory, desired):
+        if self.READS_FIRST or memory.unopened or self._lacking(resource, memory, desired):
             return True
         stalled = memory.status.condition(Type.STALLED)
         refused = stalled is not None and stalled.observed_generation == resource.metadata.generation
@@ -446,6 +494,9 @@ class Reconciler(Kind[C, R, S, T]):
             repeats=before.repeats + 1 if before is not None else 0,
         )
         memory.refused = None
+        if not unclear and not memory.proven:
+            memory.proven, memory.refused_at = True, None
+            attempt.claim(self._things(resource, target), Standing.HELD)
         fields = self.record(resource, memory.status, target=target, applied=desired, observed=None)
         known = memory.status.origin
         if known is not None and known.id is None:
@@ -588,8 +639,10 @@ class Reconciler(Kind[C, R, S, T]):
         return Outcome(status=None, due=delay, urgent=True)
 
     def _things(self, resource: R, target: T | None) -> frozenset[Thing]:
-        place = self._connections.place(resource)
-        if place is None:
+        known = resource.status.origin
+        # Where a connection is made anew, nobody else is to take over meanwhile.
+        place = self._connections.place(resource) or (known.endpoint if known is not None else None)
+        if not place:
             return frozenset()
         return frozenset(Thing(place, thing) for thing in self.manages(resource, target))
 

@@ -13,6 +13,7 @@ Stopping hands out nothing more and lets the looks that are under way end.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
@@ -21,12 +22,13 @@ from pydantic import ValidationError
 
 from setpoint.reconcile import conditions
 from setpoint.reconcile.base import Reconciler
+from setpoint.reconcile.claims import proven
 from setpoint.reconcile.conditions import Type
 from setpoint.reconcile.deletion import finish, left
 from setpoint.reconcile.memory import Memory
 from setpoint.reconcile.origin import needs_finalizer
 from setpoint.reconcile.outcome import Attempt, Outcome
-from setpoint.reconcile.ownership import Ownership, Rank, Thing
+from setpoint.reconcile.ownership import Contest, Ownership, Rank, Standing, Thing
 from setpoint.reconcile.ports import (
     Clock,
     ClusterUnavailable,
@@ -255,15 +257,15 @@ class Controller:
     def _attempt(self, key: Key, resource: Managed, priority: Priority) -> Attempt:
         owned: frozenset[Thing] = frozenset()
 
-        def claim(things: frozenset[Thing]) -> Mapping[Thing, Key]:
+        def claim(things: frozenset[Thing], standing: Standing) -> Contest:
             nonlocal owned
             if self._view.identity(key) != (resource.metadata.uid, resource.metadata.generation):
                 # What it is now has other claims.
                 self.changed(key)
                 raise Superseded
-            rivals = self._claim(key, resource, things)
+            contest = self._claim(key, resource, things, standing)
             owned = self._ownership.own(key)
-            return rivals
+            return contest
 
         return Attempt(
             key=key,
@@ -437,23 +439,33 @@ class Controller:
             resource = self._view.get(key)
         except ValidationError:
             return None
-        if resource is not None and resource.metadata.deletion_timestamp is None:
+        if resource is not None and (resource.metadata.deletion_timestamp is None or _held(resource)):
             reconciler = self._reconcilers[key.kind]
             known = _with_newest_status(resource, self._memory.get(key))
             kept = self._ownership.claimed(key) if more else frozenset()
-            self._claim(key, resource, reconciler.stakes(known) | kept)
+            standing = reconciler.standing(known, held=self._is_proven(key, known))
+            paused = known.spec.suspend and standing is not Standing.HELD
+            self._claim(key, resource, frozenset() if paused else reconciler.stakes(known) | kept, standing)
             near = reconciler.near(known, None)
             if near is not None:
                 self._ownership.crowded(key, near)
         return resource
 
-    def _claim(self, key: Key, resource: Managed, things: frozenset[Thing]) -> Mapping[Thing, Key]:
-        meta = resource.metadata
-        # One that goes makes way for any that stays.
-        created = meta.creation_timestamp if meta.deletion_timestamp is None else None
-        rank = Rank(created.timestamp() if created is not None else float("inf"), meta.uid)
-        self._wake(self._ownership.claim(key, rank, things))
-        return self._ownership.rivals(key, things)
+    def _is_proven(self, key: Key, resource: Managed) -> bool:
+        """Tell whether the target was open to a resource, as this process knows or as the newest status tells."""
+        memory = self._memory.get(key)
+        if memory is not None and memory.uid == resource.metadata.uid and resource.status is memory.status:
+            return memory.proven
+        return proven(resource.status, self._clock.now())
+
+    def _claim(self, key: Key, resource: Managed, things: frozenset[Thing], standing: Standing) -> Contest:
+        meta, now = resource.metadata, self._clock.monotonic()
+        created = meta.creation_timestamp.timestamp() if meta.creation_timestamp is not None else math.inf
+        if meta.deletion_timestamp is not None:
+            # What it owns is its own until it has put back what it found; what it does not own it takes from nobody.
+            created = -math.inf if standing is Standing.HELD else math.inf
+        self._wake(self._ownership.claim(key, Rank(created, meta.uid), things, standing, now))
+        return self._ownership.contest(key, now)
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in sorted(keys):

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from setpoint.reconcile import corrections, origin
+from setpoint.reconcile import claims, corrections, origin
 from setpoint.reconcile.conditions import Reason, Type, Verdict
 from setpoint.reconcile.corrections import Correction
 from setpoint.reconcile.ports import Event
@@ -105,6 +105,14 @@ class Memory:
     """What the target belongs to and which resource manages that, as it was told last."""
     notices: list[Event] = field(default_factory=list)
     """What is to be told with the outcome of this look."""
+    proven: bool = False
+    """The target was read or written through the resource's own connection, and no other resource owns it."""
+    refused_at: float | None = None
+    """Since when that connection does not open the target any more; monotonic seconds."""
+    unopened: bool = False
+    """Another resource holds the target, which this one would own if it could open it."""
+    unsettled: bool = False
+    """Who owns the target is about to be found out."""
     unread: bool = False
     """The target is another thing than before and was not read yet."""
     drifted: bool = False
@@ -158,6 +166,8 @@ class Memory:
 
     def _take_up(self, status: StatusBase, now: datetime, monotonic: float) -> None:
         """Go on where the process stopped that wrote this status."""
+        self.proven = claims.proven(status, now)
+        self.refused_at = claims.refused_at(status, now, monotonic)
         self.pending = _pending(status, now, monotonic)
         self.refused = _refused(status, now, monotonic)
         ready, contested = status.condition(Type.READY), status.condition(Type.CONTESTED)

@@ -343,7 +343,7 @@ class GovernanceReconciler(Reconciler[Bifrost, ModelConfigGovernance, Governance
         if known is None or known.model_config_id is None:
             return Outcome(status=None, release=True, asked=False)
         target = await self.resolve(client, resource)
-        lost = self._contest(resource, memory, attempt, target)
+        lost = self._contest(resource, memory, attempt, target, self.standing(resource, held=memory.proven))
         if isinstance(lost, Verdict):
             return self._lost(resource, memory, target, lost)
         rows = await client.rows(not_before=self._clock.monotonic(), urgent=True)

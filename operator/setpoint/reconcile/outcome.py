@@ -1,10 +1,10 @@
 """What goes into one look at a resource and what comes out of it."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from setpoint.reconcile.ownership import Thing
+from setpoint.reconcile.ownership import Contest, Standing, Thing
 from setpoint.reconcile.ports import Event, Key
 from setpoint.remotes.answers import Answer
 from setpoint.resources.common import Origin, Serving, StatusBase
@@ -75,8 +75,8 @@ class Attempt:
     """To be awaited before every write; raises what ends the look when the resource is gone or changed."""
     hold: Callable[[StatusBase], Awaitable[None]]
     """To be awaited before a write that is to be undone one day: keeps the resource from vanishing, and the status."""
-    claim: Callable[[frozenset[Thing]], Mapping[Thing, Key]]
-    """Says which remote things the resource manages; returns those that an older resource manages, and which one."""
+    claim: Callable[[frozenset[Thing], Standing], Contest]
+    """Says which remote things the resource manages, and what is known of its right to; returns what stands against it."""
     crowded: Callable[[Thing], bool]
     """Says that the resource manages something that has several names; tells whether another one does, too."""
     manager: Callable[[Thing], Key | None]

@@ -1,7 +1,7 @@
 """Answers as no API should give them: valid ones with something else in one place, and such as are none at all."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +18,28 @@ MARK = "m4rk-0f-wh4t-n0b0dy-4sk3d-f0r"
 """Stands where nothing of a body is meant to be shown."""
 
 _DEEP = {"@deep@": 200, "@deeper@": 900, "@deepest@": 100_000}
+
+MANY = 10_000
+_MANY = {
+    "@many@": "[" + ",".join(['{"id":"a","name":"a","model_name":"a"}'] * MANY) + "]",
+    "@wide@": "{" + ",".join(f'"k{number}":{number}' for number in range(MANY)) + "}",
+    "@long@": '"' + "x" * 50 * MANY + '"',
+    "@empty@": "[" + ",".join(["{}"] * MANY) + "]",
+    "@windows@": "[" + ",".join(f'{{"max_limit":1,"reset_duration":"{number}h"}}' for number in range(1, MANY)) + "]",
+}
+"""Values that are far larger than any that is meant."""
+
+_LISTS = ("models", "chains", "teams", "deployments", "environments", "chainlet_settings", "model_configs")
+LARGE: dict[str, Callable[[], bytes]] = {
+    "equal things": lambda: _lists('{"id":"a","name":"a","model_name":"a","chainlet_name":"a"}', MANY),
+    "different things": lambda: _lists(*(_thing(number) for number in range(MANY))),
+    "things of nothing": lambda: _lists("{}", 10 * MANY),
+    "things whose names are as long as a page": lambda: _lists(f'{{"id":"a","name":"{"n" * 5000}"}}', 200),
+    "more than is read": lambda: b"[" + b" " * (17 << 20),
+    "a number of a million digits": lambda: b'{"model_configs": ' + b"9" * 1_000_000 + b"}",
+    "names of a million letters": lambda: b'{"' + b"k" * 1_000_000 + b'": []}',
+}
+"""Bodies that are far larger than any that is meant, by a name that a failure can show."""
 
 _NOT_READ = frozenset(
     (
@@ -91,6 +113,10 @@ class Garbled:
     cut: float | None = None
     """Part of the body that is left."""
     broken: type[httpx.TransportError] | None = None
+    large: str | None = None
+    """Which of `LARGE` there is instead of the answer's own body."""
+    pieces: int | None = None
+    """Bytes that come at a time."""
 
     def answer(self, reply: Reply, shift: int) -> httpx.Response:
         """Return the answer, or raise what the transport would."""
@@ -100,9 +126,11 @@ class Garbled:
         for number, change in enumerate(self.changes):
             body = change.applied(body, shift + 11 * number)
         sent = encoded(body) if self.body is None else self.body
+        if self.large is not None:
+            sent = LARGE[self.large]()
         if self.cut is not None:
             sent = sent[: int(len(sent) * self.cut)]
-        return response(self.status or reply.status, sent, {**reply.headers, **self.headers})
+        return response(self.status or reply.status, sent, {**reply.headers, **self.headers}, self.pieces)
 
 
 def marked(body: Any) -> Any:
@@ -121,7 +149,20 @@ def encoded(body: Any) -> bytes:
     text = json.dumps(body)
     for name, depth in _DEEP.items():
         text = text.replace(f'"{name}"', "[" * depth + "]" * depth)
+    for name, value in _MANY.items():
+        text = text.replace(f'"{name}"', value)
     return text.replace('"@huge@"', "9" * 5000).encode()
+
+
+def _thing(number: int) -> str:
+    return f'{{"id":"i{number}","name":"n{number}","model_name":"n{number}","chainlet_name":"n{number}"}}'
+
+
+def _lists(*items: Any) -> bytes:
+    """Return a body with a list under each name that is asked for; a number at the end repeats the one item."""
+    *things, last = items
+    listed = "[" + ",".join(things * last if isinstance(last, int) else items) + "]"
+    return ("{" + ",".join(f'"{name}":{listed}' for name in _LISTS) + "}").encode()
 
 
 def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -134,6 +175,7 @@ def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
 
 values: SearchStrategy[Any] = st.one_of(
     anything,
+    st.sampled_from([*_MANY]),
     st.sampled_from([*_DEEP, "@huge@", float("nan"), float("inf"), -float("inf"), 10**400, -(10**400), 1e308, -1]),
     st.sampled_from(
         ["\ud800", "a\x00b\x1b[31m\u2028", "x" * 5000, "-", "24h", "0s", "1" * 300 + "d", "ACTIVE", "QUEUED"]
@@ -266,4 +308,6 @@ garbled: SearchStrategy[Garbled] = st.one_of(
     st.builds(Garbled, body=bodies, headers=headers),
     st.builds(Garbled, cut=st.floats(0, 1)),
     st.builds(Garbled, broken=transport_errors),
+    st.builds(Garbled, large=st.sampled_from([*LARGE]), pieces=st.sampled_from([None, 1 << 16])),
+    st.builds(Garbled, pieces=st.sampled_from([1, 7])),
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,10 +48,22 @@ def plain(_: httpx.Request, reply: Reply) -> httpx.Response:
     return response(reply.status, reply.encoded(), dict(reply.headers))
 
 
-def response(status: int, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    """Return an answer that is still to be read, as one from a socket is."""
+class Pieces(httpx.AsyncByteStream):
+    """A body that comes in several pieces."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+def response(status: int, body: bytes, headers: dict[str, str], size: int | None = None) -> httpx.Response:
+    """Return an answer that is still to be read, as one from a socket is: at once, or so many bytes at a time."""
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    return httpx.Response(status, headers=encoded, stream=httpx.ByteStream(body))
+    pieces = [body] if size is None else [body[at : at + size] for at in range(0, len(body), size)]
+    return httpx.Response(status, headers=encoded, stream=Pieces(pieces))
 
 
 @dataclass
@@ -74,8 +86,7 @@ class Remote(httpx.AsyncBaseTransport):
         except httpx.HTTPError:
             self.exchanges.append(Exchange(request.method, path, sent, None, None, asyncio.get_running_loop().time()))
             raise
-        body = b"".join([chunk async for chunk in garbled.aiter_raw()])
-        self.exchanges.append(
-            Exchange(request.method, path, sent, garbled.status_code, body, asyncio.get_running_loop().time())
-        )
-        return httpx.Response(garbled.status_code, headers=garbled.headers.raw, stream=httpx.ByteStream(body))
+        pieces = [chunk async for chunk in garbled.aiter_raw()]
+        body, at = b"".join(pieces), asyncio.get_running_loop().time()
+        self.exchanges.append(Exchange(request.method, path, sent, garbled.status_code, body, at))
+        return httpx.Response(garbled.status_code, headers=garbled.headers.raw, stream=Pieces(pieces))

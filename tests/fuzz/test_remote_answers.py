@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.garbling import MARK, Change, Garbled, garbled
+from tests.fuzz.garbling import LARGE, MARK, Change, Garbled, garbled
 from tests.fuzz.profile import examples
 from tests.fuzz.promises import assert_of_spec, in_force
 from tests.fuzz.remote import plain
@@ -162,6 +162,10 @@ WRONG: dict[str, Any] = {
     "a list": [{"note": MARK}],
     "an object": {"note": MARK},
     "too large": 10**400,
+    "a list of many": "@many@",
+    "an object of many": "@wide@",
+    "a text of a megabyte": "@long@",
+    "many windows": "@windows@",
 }
 FIELDS = 60
 """Places of an answer that are tried: each name of a field twice or three times."""
@@ -178,6 +182,21 @@ def test_whatever_a_field_is_the_operator_stays_sane(name: str, wrong: str) -> N
         # The first answers let it come to be in sync; each of the others is wrong in another field.
         coming = [Garbled()] * 3 + [Garbled(changes=(Change(one, "put", WRONG[wrong]),)) for one in fields]
         run(Story(kind, spec, generation, coming, shifting=False).play())
+
+
+@pytest.mark.parametrize("large", LARGE)
+@pytest.mark.parametrize("name", SPECS)
+def test_however_large_an_answer_is_the_operator_stays_sane(name: str, large: str) -> None:
+    kind, spec, generation = SPECS[name]
+    meant = Garbled()
+    for before in (1, 3):
+        run(Story(kind, spec, generation, [*[meant] * before, Garbled(large=large), meant]).play())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_an_answer_that_comes_byte_by_byte_is_read_or_refused_as_a_whole(name: str) -> None:
+    kind, spec, generation = SPECS[name]
+    run(Story(kind, spec, generation, [Garbled(pieces=1)] * 6).play())
 
 
 @pytest.mark.parametrize("name", SPECS)

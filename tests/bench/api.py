@@ -47,18 +47,8 @@ class Api:
 
     def __init__(self, kubeconfig: Path, plural: str) -> None:
         self._path = f"/apis/{API}/namespaces/{NAMESPACE}/{plural}"
-        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        folder = kubeconfig.parent
-        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", folder))
-        files = []
-        for name in ("client-certificate", "client-key"):
-            file = folder / f"bench-{name}.pem"
-            file.touch(mode=0o600)
-            file.write_text(_pem(user, name, folder), encoding="utf-8")
-            files.append(str(file))
-        context.load_cert_chain(*files)
-        self.client = httpx.AsyncClient(base_url=cluster["server"], verify=context, trust_env=False, timeout=60)
+        server, context = administrator(kubeconfig)
+        self.client = httpx.AsyncClient(base_url=server, verify=context, trust_env=False, timeout=60)
 
     async def post(self, body: dict[str, Any]) -> None:
         """Create a resource."""
@@ -76,6 +66,22 @@ class Api:
         """Return how many resources are Ready in their newest generation."""
         items = (await self.client.get(self._path, params={"resourceVersion": "0"})).json()["items"]
         return sum(_is_ready(item) for item in items)
+
+
+def administrator(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+    """Return the API server's URL, and what identifies the administrator of a kubeconfig to it."""
+    config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    folder = kubeconfig.parent
+    context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", folder))
+    files = []
+    for name in ("client-certificate", "client-key"):
+        file = folder / f"bench-{name}.pem"
+        file.touch(mode=0o600)
+        file.write_text(_pem(user, name, folder), encoding="utf-8")
+        files.append(str(file))
+    context.load_cert_chain(*files)
+    return cluster["server"], context
 
 
 def _pem(entry: dict[str, str], name: str, folder: Path) -> str:

@@ -10,7 +10,7 @@ export PYTHONPATH := operator
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate docs picture e2e bench soak faults transitions simulate lock clean
+.PHONY: help demo test lint format generate docs picture e2e bench soak faults attacks transitions simulate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ e2e: $(READY) ## run the end-to-end tests; INSTALL=namespaced with an operator f
 faults: $(READY) ## put every kind through every fault, several times, and write docs/faults.md
 	@$(BIN)/python -m tests.controlplane build >/dev/null
 	@FAULTS=$(or $(ROUNDS),3) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/e2e/faults
+
+attacks: $(READY) ## try every attack while a neighbour is at work, hold what it costs him against bounds, and write docs/attacks.md
+	@$(BIN)/python -m tests.security --page docs/attacks.md
 
 transitions: $(READY) ## take every field of every kind through its transitions, and write docs/transitions.md
 	@$(BIN)/python -m tests.controlplane build >/dev/null

@@ -11,7 +11,7 @@ STALLED = 32
 REQUESTS = 200
 LARGEST_ANNOTATION = 255 * KIB
 IDLE = 700
-SECRETS = 250
+SECRETS = 300
 LARGEST_SECRET = 700 * KIB
 """As base64 in JSON it is as large as the API server takes."""
 
@@ -86,7 +86,7 @@ def idle(siege: Siege) -> None:
     siege.endure(Settled(siege, "empty"))
 
 
-@attack("memory", "250 Secrets of a megabyte", "creates Secrets and Connections")
+@attack("memory", "300 Secrets of a megabyte", "creates Secrets and Connections")
 def secrets(siege: Siege) -> None:
     """One key of each is wanted."""
     large = "x" * LARGEST_SECRET

@@ -91,6 +91,7 @@ def test_values_that_make_no_sense_are_refused(setting: str, problem: str) -> No
         (["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "needs metrics.service.enabled"),
         (["connections.bifrost.enabled=true"], "connections.bifrost.url is needed"),
         (["connections.baseten.enabled=true", "namespaces={a}"], "ClusterConnections are not read"),
+        (["networkPolicy.enabled=true"], "networkPolicy.apiServer.cidrs is needed"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(settings: list[str], problem: str) -> None:
@@ -180,6 +181,10 @@ def test_notes_say_what_to_do_next() -> None:
     assert "team-a" in notes("--set", "namespaces={team-a}")
     assert "serves no namespace yet" in notes("--set", "connections.baseten.enabled=true")
     assert "kubectl apply -f crds/" in notes("--set", "crds.install=false")
+    policy = ("--set", "networkPolicy.enabled=true,networkPolicy.apiServer.cidrs={10.0.0.1/32}")
+    assert "reach no remote yet" in notes(*policy)
+    assert "reach no remote yet" not in notes(*policy, "--set", "connections.baseten.enabled=true")
+    assert "reach no remote yet" not in notes()
 
 
 KUBE_SCORE_EXCEPTIONS = {

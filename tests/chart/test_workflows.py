@@ -70,12 +70,37 @@ def test_a_python_is_found_that_pyenv_starts_only_by_its_version(tmp_path: Path)
     assert found(sys.executable).stdout == f"{sys.executable}\n"
 
 
-def test_nothing_is_allowed_to_a_workflow_beyond_reading_unless_it_publishes() -> None:
+def test_a_workflow_only_reads_and_what_publishes_has_the_least_rights_for_it() -> None:
+    rights: dict[str, dict[str, str]] = {}
     for file in WORKFLOWS:
         workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {"contents": "read"}
-        allowed = {name for name, job in workflow["jobs"].items() if "permissions" in job}
-        assert allowed <= {"publish"}
+        rights |= {name: job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert rights == {
+        "publish": {"contents": "read", "packages": "write", "id-token": "write"},
+        "release": {"contents": "write", "packages": "read"},
+    }
+    release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))
+    written = str(release["jobs"]["release"])
+    assert "build" not in written, "what may write to the repository builds nothing"
+
+
+def test_actions_and_the_base_image_are_pinned_by_digest() -> None:
+    uses = [line for file in WORKFLOWS for line in re.findall(r"uses: (.*)", file.read_text(encoding="utf-8"))]
+    assert len(uses) > 20
+    for line in uses:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+    versions = {line.partition(" # ")[0]: line for line in uses}
+    assert len(versions) == len(set(uses)), "one digest is one version"
+    dockerfile = (ROOT / "deploy" / "image" / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON=[\w.-]+@sha256:[0-9a-f]{64}$", dockerfile, flags=re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE)) == {"python:${PYTHON}"}
+
+
+def test_pins_are_kept_up_to_date() -> None:
+    found = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))
+    watched = {(one["package-ecosystem"], one["directory"]) for one in found["updates"]}
+    assert watched == {("github-actions", "/"), ("docker", "/deploy/image")}
 
 
 def test_issue_forms_are_well_formed() -> None:

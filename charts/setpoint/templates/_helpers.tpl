@@ -72,3 +72,34 @@ annotations:
   helm.sh/hook: post-install,post-upgrade
 {{- end }}
 {{- end }}
+
+{{/*
+The egress rule for a URL. Of a Service the namespace is known, but not the ports of its pods, which are what counts; a name of
+the world may lead to any address of the world, but not to a private one.
+*/}}
+{{- define "setpoint.egress" -}}
+{{- $url := urlParse . }}
+{{- $host := $url.hostname }}
+{{- $port := default (ternary "80" "443" (eq $url.scheme "http")) (regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host)) }}
+{{- $service := regexFind "\\.[^.]+\\.svc(\\.cluster\\.local)?$" $host }}
+- to:
+    {{- if $service }}
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ index (splitList "." $service) 1 }}}
+    {{- else if regexMatch "^[0-9.]+$" $host }}
+    - ipBlock: {cidr: {{ $host }}/32}
+    {{- else if contains ":" $host }}
+    - ipBlock: {cidr: "{{ $host | trimPrefix "[" | trimSuffix "]" }}/128"}
+    {{- else }}
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        except: [0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16/32, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+    - ipBlock:
+        cidr: "::/0"
+        except: ["::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10"]
+    {{- end }}
+  {{- if not $service }}
+  ports:
+    - {port: {{ $port }}, protocol: TCP}
+  {{- end }}
+{{- end }}

@@ -8,6 +8,8 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.process import install
 from tests.security.siege import Ground, ground_of
 
+pytest.register_assert_rewrite("tests.security.held")
+
 
 @pytest.fixture(scope="module")
 def ground(controlplane: ControlPlane) -> Iterator[Ground]:

@@ -36,7 +36,10 @@ def test_a_connection_that_leads_elsewhere_leaves_what_was_found_where_it_was(st
     stage.open()
     stage.das("free", FREE, {"maxReplica": 3}, deletionPolicy="Restore", interval="30s")
     found = stage.until("das", "free", "Synced")
-    assert found["status"]["origin"] == {"endpoint": endpoint(stage.baseten.url), "id": "m-greeter/d-free"}
+    way = {"kind": "Connection", "name": "baseten", "uid": stage.get("connection", "baseten")["metadata"]["uid"]}
+    assert {name: found["status"]["origin"]["connection"][name] for name in way} == way
+    origin = {name: value for name, value in found["status"]["origin"].items() if name != "connection"}
+    assert origin == {"endpoint": endpoint(stage.baseten.url), "id": "m-greeter/d-free"}
     with BasetenSimulator.launch() as other:
         other.add_key("test-key")
         other.set_settings({"max_replica": 5}, **there)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import httpx
@@ -57,6 +57,9 @@ _NOT_READ = frozenset(
 )
 """Places whose change would show nothing: what the operator does not look at."""
 
+_SAID = frozenset({"message", "error", "detail", "details", "errors"})
+"""Fields of an error that are shown whatever is in them, with the names of what they are about."""
+
 How = Literal["put", "drop", "twice", "within"]
 
 
@@ -79,7 +82,9 @@ class Change:
             name = next((part for part in reversed(place) if isinstance(part, str)), "")
             places.setdefault(name, []).append(place)
         same = list(places.values())[where % len(places)]
-        return self._at(body, same[where // len(places) % len(same)])
+        path = same[where // len(places) % len(same)]
+        change = replace(self, value=unmarked(self.value)) if _SAID.intersection(path) else self
+        return change._at(body, path)
 
     def _at(self, value: Any, path: tuple[str | int, ...]) -> Any:
         if not path:
@@ -144,6 +149,19 @@ def marked(body: Any) -> Any:
             return body
 
 
+def unmarked(value: Any) -> Any:
+    """Return a value as it may stand where everything is meant to be shown."""
+    match value:
+        case str():
+            return value.replace(MARK, "words")
+        case dict():
+            return {unmarked(name): unmarked(one) for name, one in value.items()}
+        case list():
+            return [unmarked(one) for one in value]
+        case _:
+            return value
+
+
 def encoded(body: Any) -> bytes:
     """Return the JSON of a body, with what Python's own encoder cannot write."""
     text = json.dumps(body)
@@ -188,7 +206,7 @@ errors: SearchStrategy[Any] = st.one_of(
     st.fixed_dictionaries(
         {"trace": st.just(MARK)},
         optional={
-            "message": values.filter(lambda value: value != {MARK: 1}),
+            "message": values.map(unmarked),
             "error": st.sampled_from(
                 ["out of order", {"message": f"\x07 {SECRET} " + "long " * 1000, "type": MARK}, None]
             ),

@@ -10,7 +10,8 @@ from tests.security.siege import Siege
 
 HUNG = 560
 FAILING = 3500
-TOLD_WITHIN = 5.0
+TOLD_WITHIN = 15.0
+"""Seconds after which a neighbour's Event is there, on cores that also create and fail 3500 resources; it was more than 40."""
 CONDITION_WITHIN = 10.0
 AS_EVER = 0.5
 """Seconds; one request a second for reads and writes alike makes it more."""

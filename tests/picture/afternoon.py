@@ -45,7 +45,7 @@ class Afternoon:
             time.sleep(PACE)
 
     def _edit(self) -> None:
-        self._place.patch("das", "llama-development", {"autoscaling": {"maxReplica": self._random.randint(3, 12)}})
+        self._place.patch("das", "llama-production", {"autoscaling": {"maxReplica": self._random.randint(3, 12)}})
 
     def _spoil(self) -> None:
         self._baseten.set_settings({"max_replica": self._random.randint(4, 9)}, model=MODEL, deployment=CANARY)

@@ -15,7 +15,7 @@ from tests.simulation.run import played, prepare
 from tests.unit import test_reconcile
 
 SEEDS = 150
-ENOUGH = 400
+ENOUGH = 1500
 """Stories within which every planted bug is found; most take a few."""
 FIRST = {
     "no_uid_precondition": 9,

@@ -76,14 +76,21 @@ def pool_of(kube: api.KubeApi, store: Store, clock: LoopClock, hosts: str = "htt
     )
 
 
-async def test_a_connection_that_is_gone_serves_what_goes_with_it_and_is_closed_then(
-    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
-) -> None:
+def opened_by_key(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, url: str
+) -> tuple[Later, Store, ConnectionPool]:
+    """Return a pool with its clock and store, and the connection baseten in it, whose Secret is there."""
     controlplane.apply(secret("baseten", namespace, KEY))
     clock = Later()
     store = Store(kube, clock)
-    store.put_connection(connection("baseten", namespace, baseten.url))
-    pool = pool_of(kube, store, clock)
+    store.put_connection(connection("baseten", namespace, url))
+    return clock, store, pool_of(kube, store, clock)
+
+
+async def test_a_connection_that_is_gone_serves_what_goes_with_it_and_is_closed_then(
+    kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
+) -> None:
+    clock, store, pool = opened_by_key(kube, controlplane, namespace, baseten.url)
     resource = resource_of(namespace)
     handle = await pool.baseten(resource)
     await pool.keep(store.connections().keys())
@@ -116,11 +123,7 @@ async def test_a_connection_that_is_gone_serves_what_goes_with_it_and_is_closed_
 async def test_a_secret_that_is_gone_does_not_keep_what_goes_from_being_restored(
     kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
 ) -> None:
-    controlplane.apply(secret("baseten", namespace, KEY))
-    clock = Later()
-    store = Store(kube, clock)
-    store.put_connection(connection("baseten", namespace, baseten.url))
-    pool = pool_of(kube, store, clock)
+    clock, store, pool = opened_by_key(kube, controlplane, namespace, baseten.url)
     resource = resource_of(namespace)
     handle = await pool.baseten(resource)
     await asyncio.to_thread(controlplane.kubectl, "delete", "secret", "baseten", "-n", namespace)
@@ -145,11 +148,7 @@ def opened(pool: ConnectionPool, namespace: str, name: str = "baseten") -> bool:
 async def test_a_client_that_nobody_uses_is_closed_and_opened_again_when_it_is_wanted(
     kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
 ) -> None:
-    controlplane.apply(secret("baseten", namespace, KEY))
-    clock = Later()
-    store = Store(kube, clock)
-    store.put_connection(connection("baseten", namespace, baseten.url))
-    pool = pool_of(kube, store, clock)
+    clock, store, pool = opened_by_key(kube, controlplane, namespace, baseten.url)
     there = store.connections().keys()
     resource = resource_of(namespace)
     first = await pool.baseten(resource)
@@ -185,11 +184,7 @@ async def test_a_client_that_nobody_uses_is_closed_and_opened_again_when_it_is_w
 async def test_a_probe_leaves_no_client_open_that_no_resource_uses(
     kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
 ) -> None:
-    controlplane.apply(secret("baseten", namespace, KEY))
-    clock = Later()
-    store = Store(kube, clock)
-    store.put_connection(connection("baseten", namespace, baseten.url))
-    pool = pool_of(kube, store, clock)
+    _, store, pool = opened_by_key(kube, controlplane, namespace, baseten.url)
     key, made = next(iter(store.connections().items()))
     for _ in range(2):
         await pool.probe(key, made, fresh=False)
@@ -215,11 +210,7 @@ async def test_a_probe_leaves_no_client_open_that_no_resource_uses(
 async def test_what_goes_together_with_its_connection_and_secret_is_restored_by_a_client_that_is_opened_again(
     kube: api.KubeApi, controlplane: ControlPlane, namespace: str, baseten: BasetenSimulator
 ) -> None:
-    controlplane.apply(secret("baseten", namespace, KEY))
-    clock = Later()
-    store = Store(kube, clock)
-    store.put_connection(connection("baseten", namespace, baseten.url))
-    pool = pool_of(kube, store, clock)
+    clock, store, pool = opened_by_key(kube, controlplane, namespace, baseten.url)
     resource = resource_of(namespace)
     await pool.baseten(resource)
     clock.passed += IDLE + 5

@@ -157,8 +157,9 @@ class ConnectionPool:
 
     def place(self, resource: Managed) -> str | None:
         """Return where the resource's connection leads to; None where there is no such connection."""
-        origin = self.origin(resource)
-        return None if origin is None else origin.endpoint
+        connection = self._known(resource)
+        url = "" if connection is None else self.url(connection)
+        return place(url) if url else None
 
     def origin(self, resource: Managed) -> Origin | None:
         """Return that place with the connection that leads there; None where there is no such connection."""

@@ -13,7 +13,9 @@ LARGEST_STATUS = 256 * 1024
 """Bytes of JSON. An object may have about a MiB, with its spec and what others write into its metadata."""
 
 _DISPENSABLE = ("drift", "serving", "usage", "observed")
-"""What only tells; nothing is decided by it."""
+"""What only tells. Of these a new process decides by `observed` alone, and only that it reads the target once more (`claims`),
+so that goes last.
+"""
 
 S = TypeVar("S", bound=StatusBase)
 

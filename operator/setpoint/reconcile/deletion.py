@@ -43,7 +43,7 @@ async def finish(
         if lost(resource):
             return left(policy, LOST)
         stays = reconciler.stays(resource) if policy is DeletionPolicy.RESTORE else ""
-        return left(policy, stays) if stays else _nothing_to_do()
+        return left(policy, stays) if stays else Outcome(status=None, release=True, asked=False)
     if resource.spec.suspend or not reconciler.writes(resource):
         why = "spec.suspend is true" if resource.spec.suspend else "nothing is written in mode Observe"
         return left(policy, why)
@@ -63,10 +63,6 @@ async def finish(
     return (
         outcome if outcome.release else _judged(reconciler, resource, memory, outcome, memory.ending + PATIENCE - now)
     )
-
-
-def _nothing_to_do() -> Outcome:
-    return Outcome(status=None, release=True, asked=False)
 
 
 def left(policy: DeletionPolicy, why: str) -> Outcome:

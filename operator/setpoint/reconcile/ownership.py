@@ -161,11 +161,6 @@ class Ownership:
         known = self._claimed.get(key)
         return known.things if known is not None else frozenset()
 
-    def standing(self, key: Key) -> Standing:
-        """Return what a resource's claims are worth."""
-        known = self._claimed.get(key)
-        return known.standing if known is not None else Standing.VOID
-
     def own(self, key: Key) -> frozenset[Thing]:
         """Return what a resource owns of what it claims."""
         return frozenset(thing for thing in self.claimed(key) if self.owner(thing) == key)

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 from setpoint.remotes.answers import Answer
 from setpoint.remotes.errors import UnreadableAnswer
-from setpoint.resources.autoscaling import LARGEST, AutoscalingSettings
+from setpoint.resources.autoscaling import AutoscalingSettings
+from setpoint.resources.common import LARGEST_NUMBER
 from setpoint.resources.serving import UNKNOWN
 
 Item: TypeAlias = Mapping[str, Any]
@@ -264,7 +265,7 @@ def _replicas(raw: Item) -> int | None:
     match raw.get("active_replica_count"):
         case bool():
             return None
-        case int(count) if 0 <= count <= LARGEST:
+        case int(count) if 0 <= count <= LARGEST_NUMBER:
             return count
         case _:
             return None

@@ -242,16 +242,13 @@ def _settings(values: Mapping[str, int | None]) -> AutoscalingSettings:
     return settings.model_copy(update=dict(values))
 
 
-LARGEST = LARGEST_NUMBER
-
-
 def _whole(value: object) -> int | None:
     match value:
         case bool():
             return None
-        case int() if abs(value) <= LARGEST:
+        case int() if abs(value) <= LARGEST_NUMBER:
             return value
-        case float() if value.is_integer() and abs(value) <= LARGEST:
+        case float() if value.is_integer() and abs(value) <= LARGEST_NUMBER:
             return int(value)
         case _:
             return None
